@@ -1,0 +1,1 @@
+"""The grammars of resdsl, as package data: `resnet.lark`."""

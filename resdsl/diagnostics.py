@@ -1,0 +1,88 @@
+"""What is told to the user about a source: a Diagnostic, with a place and a way out.
+
+A mistake of the user's is a Diagnostic; it travels in a SpecError. A mistake of ours is any other exception.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from resdsl.source import Span
+
+MAX_SHOWN_LINE = 160
+
+
+class Severity(Enum):
+    NOTE = "note"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One finding.
+
+    code: what kind of defect, in words joined by dashes, stable over versions.
+    message: what is wrong. label: a few words to stand under the caret. notes: where it comes from.
+    help: what to write instead.
+    """
+
+    code: str
+    message: str
+    span: Span | None = None
+    label: str = ""
+    notes: tuple[str, ...] = ()
+    help: str = ""
+    severity: Severity = Severity.ERROR
+
+    def render(self) -> str:
+        """Text for a terminal: the message, the line with carets, notes and help."""
+        lines = [f"{self.severity.value}[{self.code}]: {self.message}"]
+        gutter = ""
+        if self.span is not None:
+            gutter, excerpt = _excerpt(self.span, self.label)
+            lines += excerpt
+        lines += [f"{gutter} = {note}" for note in self.notes]
+        if self.help:
+            lines.append(f"{gutter} = help: {self.help}")
+        return "\n".join(lines)
+
+
+class SpecError(Exception):
+    """Raised when a spec, its parameters or its weights have errors. `diagnostics` holds all that were found."""
+
+    def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
+        self.diagnostics = tuple(diagnostics)
+        super().__init__("\n\n".join(d.render() for d in self.diagnostics))
+
+
+def fail(
+    code: str, message: str, span: Span | None = None, *, label: str = "", notes: Iterable[str] = (), help: str = ""
+) -> SpecError:
+    """A SpecError of one diagnostic, to be raised by the caller."""
+    return SpecError([Diagnostic(code, message, span, label, tuple(notes), help)])
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """``did you mean `x`?`` for the known word nearest to `word`, or an empty string."""
+    near = difflib.get_close_matches(word, sorted(set(known)), n=1, cutoff=0.6)
+    return f"did you mean `{near[0]}`?" if near else ""
+
+
+def _excerpt(span: Span, label: str) -> tuple[str, list[str]]:
+    line, column = span.source.line_column(span.start)
+    text = span.source.line_text(line)
+    width = max(1, min(span.end - span.start, len(text) - column + 1))
+    cut = max(0, column - 1 - MAX_SHOWN_LINE // 2) if len(text) > MAX_SHOWN_LINE else 0
+    shown = "".join(c if c.isprintable() else " " for c in text[cut : cut + MAX_SHOWN_LINE])
+    carets = "^" * min(width, max(1, len(shown) - (column - 1 - cut)))
+    gutter = " " * (len(str(line)) + 1)
+    return gutter, [
+        f"{gutter[:-1]}--> {span}",
+        f"{gutter}|",
+        f"{line} | {shown}",
+        f"{gutter}| {' ' * (column - 1 - cut)}{carets} {label}".rstrip(),
+    ]

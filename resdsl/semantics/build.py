@@ -1,0 +1,182 @@
+"""An operator call, once its input shape is known, becomes an operator of the network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from resdsl.diagnostics import fail
+from resdsl.network import operators as op
+from resdsl.network.types import He, Image, Init, Orthogonal, Pair, Shape, Xavier, Zero
+from resdsl.semantics.signatures import Fitted, Parameter, Required, Signature, mismatch
+from resdsl.semantics.values import ChainValue, OperatorCall, SizeValue, Value
+from resdsl.source import Span
+
+LowerChain = Callable[[ChainValue, Shape], op.Chain]
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """What the branch's result gives to a shortcut's conv, linear or pad that leaves it unwritten."""
+
+    channels: int
+    stride: int
+
+
+class Arguments:
+    """The arguments of one call, checked and typed, defaults filled in where they are plain values."""
+
+    def __init__(self, call: OperatorCall, resolve: Callable[[Value], Value], fit: Fit | None) -> None:
+        self.call = call
+        self.signature: Signature = call.signature
+        self.resolve = resolve
+        self.fit = fit
+
+    def span(self, name: str) -> Span:
+        bound = self.call.argument(name)
+        return bound.span if bound else self.call.span
+
+    def given(self, name: str) -> bool:
+        return self.call.argument(name) is not None
+
+    def value(self, name: str) -> Value:
+        parameter = self.signature.parameter(name)
+        assert parameter is not None, f"{self.signature.name} has no parameter {name}"
+        bound = self.call.argument(name)
+        if bound is None:
+            return self.default(parameter)
+        value = self.resolve(bound.value)
+        reason = mismatch(parameter.kind, value)
+        if reason:
+            raise fail("wrong-argument", f"`{name}` of {self.signature.name} {reason}", bound.span)
+        return value
+
+    def default(self, parameter: Parameter) -> Value:
+        default = parameter.default
+        if isinstance(default, Fitted):
+            if self.fit is not None:
+                return self.fit.stride if parameter.name == "stride" else self.fit.channels
+            if default.otherwise is not None:
+                return default.otherwise
+            message = f"{self.signature.name} needs `{parameter.name}` here"
+            help = "only on a shortcut or projection is it taken from the branch's result"
+            raise fail("missing-argument", message, self.call.span, help=help)
+        assert isinstance(default, bool | int | float | ChainValue), f"{parameter.name} has no plain default: {default}"
+        assert not isinstance(default, Required)
+        return default
+
+    def whole(self, name: str) -> int:
+        value = self.value(name)
+        assert isinstance(value, int)
+        return value
+
+    def number(self, name: str) -> float:
+        value = self.value(name)
+        assert isinstance(value, int | float)
+        return float(value)
+
+    def boolean(self, name: str) -> bool:
+        value = self.value(name)
+        assert isinstance(value, bool)
+        return value
+
+    def chain(self, name: str) -> ChainValue:
+        value = self.value(name)
+        assert isinstance(value, ChainValue)
+        return value
+
+    def init(self, setting: Init) -> Init:
+        if not self.given("init"):
+            return setting
+        value = self.value("init")
+        assert isinstance(value, He | Xavier | Orthogonal | Zero)
+        return value
+
+    def pair(self, name: str) -> Pair:
+        value = self.value(name)
+        if isinstance(value, SizeValue):
+            return value.values[0], value.values[1]
+        assert isinstance(value, int)
+        return value, value
+
+    def padding(self, kernel: Pair, dilation: int, even: Pair | None) -> Pair:
+        """The written padding, or half of an odd kernel; `even` is the default for even ones, None if they have none."""
+        if self.given("padding"):
+            return self.pair("padding")
+        if kernel[0] % 2 and kernel[1] % 2:
+            return dilation * (kernel[0] - 1) // 2, dilation * (kernel[1] - 1) // 2
+        if even is None:
+            message = f"an even kernel, {kernel[0]}x{kernel[1]}, has no middle: its padding must be written"
+            raise fail("missing-argument", message, self.call.span, help="write for instance `padding = 0`")
+        return even
+
+
+def build_operator(arguments: Arguments, shape: Shape, init: Init, lower: LowerChain) -> op.Operator:
+    """The operator for a call that reads `shape`. `init`: the innermost setting. `lower`: for chains inside."""
+    a = arguments
+    match a.signature.name:
+        case "conv":
+            kernel, dilation = a.pair("kernel"), a.whole("dilation")
+            return op.Conv(
+                kernel=kernel,
+                channels=a.whole("channels"),
+                stride=a.whole("stride"),
+                groups=a.whole("groups"),
+                dilation=dilation,
+                bias=a.boolean("bias"),
+                padding=a.padding(kernel, dilation, None),
+                standardise=a.boolean("standardise"),
+                init=a.init(init),
+            )
+        case "linear":
+            return op.Linear(a.whole("features"), a.boolean("bias"), a.init(init))
+        case "bn":
+            return op.BatchNorm(a.number("eps"), a.number("momentum"))
+        case "groupnorm":
+            return op.GroupNorm(a.whole("groups"), a.number("eps"))
+        case "layernorm":
+            return op.LayerNorm(a.number("eps"))
+        case "relu":
+            return op.Relu()
+        case "gelu":
+            return op.Gelu()
+        case "silu":
+            return op.Silu()
+        case "tanh":
+            return op.Tanh()
+        case "sigmoid":
+            return op.Sigmoid()
+        case "scale":
+            return op.Scale(a.number("factor"), a.number("branch"), a.boolean("learn"), a.boolean("per_channel"))
+        case "gate":
+            return op.Gate(a.number("bias"), a.boolean("branch"), a.init(init))
+        case "dropout":
+            return op.Dropout(a.number("p"))
+        case "drop_path":
+            return op.DropPath(a.number("p"), a.boolean("per_sample"), a.boolean("rescale"))
+        case "se":
+            return op.SqueezeExcite(a.whole("reduction"), a.init(init))
+        case "maxpool":
+            kernel = a.pair("kernel")
+            return op.MaxPool(kernel, a.whole("stride"), a.padding(kernel, 1, (0, 0)))
+        case "avgpool":
+            if not a.given("kernel"):
+                return op.GlobalAvgPool()
+            return op.AvgPool(a.pair("kernel"), a.whole("stride"), a.pair("padding"))
+        case "pad":
+            return op.Pad(a.whole("channels"), a.whole("stride"))
+        case "flatten":
+            return op.Flatten()
+        case "partial":
+            fraction = a.number("fraction")
+            channels = round(fraction * shape.channels)
+            if abs(channels - fraction * shape.channels) > 1e-6 or channels == 0:
+                message = f"{fraction} of {shape.channels} channels is no whole number of channels"
+                raise fail("wrong-argument", message, a.span("fraction"))
+            part = Image(channels, shape.height, shape.width) if isinstance(shape, Image) else type(shape)(channels)
+            return op.Partial(channels, lower(a.chain("chain"), part))
+        case "concat":
+            chains = (a.resolve(bound.value) for bound in a.call.arguments)
+            return op.Concat(tuple(lower(chain, shape) for chain in chains if isinstance(chain, ChainValue)))
+        case other:
+            raise AssertionError(f"the operator {other} has a signature and no build")

@@ -1,0 +1,100 @@
+"""How many units a chain holds, before any is lowered: for `count`, and for the budget."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from resdsl.diagnostics import fail
+from resdsl.semantics.evaluate import Evaluator, too_many
+from resdsl.semantics.instantiate import Body, unit_body
+from resdsl.semantics.program import UnitDeclaration
+from resdsl.semantics.values import Bound, ChainValue, OperatorCall, Repetition
+from resdsl.syntax.nodes import ClauseKind
+
+MAX_UNIT_NESTING = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """leaves: units that hold no unit. total: all units."""
+
+    leaves: int = 0
+    total: int = 0
+
+
+class UnitCounter:
+    """Counts units, each distinct one once; keeps their bodies for the lowering."""
+
+    def __init__(self, evaluator: Evaluator, max_units: int) -> None:
+        self.evaluator = evaluator
+        self.max_units = max_units
+        self.bodies: dict[tuple[UnitDeclaration, tuple[Bound, ...]], Body] = {}
+        self.counts: dict[tuple[UnitDeclaration, tuple[Bound, ...]], Count] = {}
+        self.depth = 0
+
+    def body(self, unit: UnitDeclaration, arguments: tuple[Bound, ...]) -> Body:
+        key = (unit, arguments)
+        if key not in self.bodies:
+            self.bodies[key] = unit_body(unit, arguments, self.evaluator)
+        return self.bodies[key]
+
+    def chain(self, chain: ChainValue) -> Count:
+        """The units of a chain. Raises SpecError beyond the budget."""
+        leaves = total = 0
+        for item in chain.items:
+            match item:
+                case Repetition():
+                    count = self.repetition(item)
+                    leaves, total = leaves + count.leaves, total + count.total
+                    if total > self.max_units:
+                        raise too_many(f"these are {total:,} units", self.max_units, item.span)
+                case OperatorCall(arguments=arguments):
+                    for bound in arguments:
+                        if isinstance(bound.value, ChainValue):
+                            count = self.chain(bound.value)
+                            leaves, total = leaves + count.leaves, total + count.total
+                case _:
+                    pass
+        return Count(leaves, total)
+
+    def repetition(self, item: Repetition) -> Count:
+        leaves = total = 0
+        for arguments, copies in copies_of(item):
+            count = self.unit(item.unit, arguments, item)
+            leaves, total = leaves + copies * count.leaves, total + copies * count.total
+        return Count(leaves, total)
+
+    def unit(self, unit: UnitDeclaration, arguments: tuple[Bound, ...], item: Repetition) -> Count:
+        key = (unit, arguments)
+        if key not in self.counts:
+            if self.depth >= MAX_UNIT_NESTING:
+                raise fail("nesting-too-deep", f"units are nested more than {MAX_UNIT_NESTING} deep", item.span)
+            self.depth += 1
+            inside = self.chain(self.body(unit, arguments).chain(ClauseKind.BRANCH) or ChainValue(()))
+            self.depth -= 1
+            self.counts[key] = Count(max(1, inside.leaves), 1 + inside.total)
+        return self.counts[key]
+
+
+def copies_of(item: Repetition) -> list[tuple[tuple[Bound, ...], int]]:
+    """The arguments of a repetition's copies in order, equal neighbours counted together."""
+    first = overridden(item, item.first)
+    if item.count == 1:
+        return [(overridden(item, (*item.first, *item.last)), 1)]
+    last = overridden(item, item.last)
+    groups = [(first, 1), (item.arguments, item.count - 2), (last, 1)]
+    joined: list[tuple[tuple[Bound, ...], int]] = []
+    for arguments, copies in groups:
+        if copies == 0:
+            continue
+        if joined and joined[-1][0] == arguments:
+            joined[-1] = (arguments, joined[-1][1] + copies)
+        else:
+            joined.append((arguments, copies))
+    return joined
+
+
+def overridden(item: Repetition, changes: tuple[Bound, ...]) -> tuple[Bound, ...]:
+    """The repetition's arguments with `changes`, in the order of the unit's parameters."""
+    by_name = {bound.name: bound for bound in (*item.arguments, *changes)}
+    return tuple(by_name[parameter.name] for parameter in item.unit.node.parameters if parameter.name in by_name)

@@ -1,0 +1,457 @@
+"""Expressions to values.
+
+An expression that needs the unit's place (`count`, `index`, `position`) before it is known becomes a Deferred, and is
+evaluated again where the unit stands.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import assert_never
+
+from resdsl.diagnostics import SpecError, did_you_mean, fail
+from resdsl.network.types import He, Orthogonal, Tap, Xavier, Zero
+from resdsl.semantics.program import LetDeclaration, Module, NetworkDeclaration, UnitDeclaration
+from resdsl.semantics.scope import Lazy, Place, Scope
+from resdsl.semantics.signatures import INITS, PLACEMENT_CHAINS, SIGNATURES, Kind, Parameter, Required, Signature, mismatch
+from resdsl.semantics.values import (
+    IDENTITY,
+    Bound,
+    ChainValue,
+    Deferred,
+    Item,
+    Nothing,
+    OperatorCall,
+    PlacementValue,
+    Repetition,
+    Setting,
+    SettingUse,
+    SizeValue,
+    Value,
+    format_value,
+    kind_of,
+)
+from resdsl.source import Source, Span
+from resdsl.syntax import nodes
+from resdsl.syntax.nodes import BinaryOperator, UnaryOperator
+
+MAX_INTEGER = 10**18
+BUILTIN = "<built in>"
+PLACE_NAMES = ("count", "index", "position")
+
+
+def builtin_span(text: str) -> Span:
+    """The place of something that is built in: a source of its own."""
+    return Span(Source(BUILTIN, text), 0, len(text))
+
+
+def _chain(*names: str) -> ChainValue:
+    return ChainValue(tuple(SettingUse(Setting(name), builtin_span(name)) for name in names))
+
+
+_NORM_ACT = _chain("norm", "act")
+PLACEMENTS: dict[str, PlacementValue] = {
+    "post": PlacementValue(mid=_NORM_ACT, post=_chain("norm"), after=_chain("act")),
+    "bn_after_add": PlacementValue(mid=_NORM_ACT, after=_NORM_ACT),
+    "relu_before_add": PlacementValue(mid=_NORM_ACT, post=_NORM_ACT),
+    "relu_only_pre": PlacementValue(pre=_chain("act"), mid=_NORM_ACT, post=_chain("norm")),
+    "pre": PlacementValue(pre=_NORM_ACT, mid=_NORM_ACT),
+}
+"""The placements of He et al. 2016, Fig. 4 a to e."""
+
+TAPS: dict[str, Tap] = {tap.value: tap for tap in Tap}
+VALUE_NAMES = (*SIGNATURES, *PLACEMENTS, *TAPS, *PLACE_NAMES, *INITS, "zero", "identity", "none", "norm", "act")
+"""Every name with a meaning of its own (which a declaration may take over)."""
+CALL_NAMES = (*SIGNATURES, *INITS, "at")
+
+
+class Evaluator:
+    """Evaluates expressions; `max_units` bounds what a repetition may write out."""
+
+    def __init__(self, max_units: int) -> None:
+        self.max_units = max_units
+
+    def evaluate(self, expression: nodes.Expression, scope: Scope, place: Place | None = None) -> Value:
+        """The value of an expression. Raises SpecError."""
+        match expression:
+            case nodes.Integer(value=value) | nodes.Float(value=value) | nodes.Boolean(value=value):
+                return value
+            case nodes.Size(values=values):
+                return SizeValue(values)
+            case nodes.Name():
+                return self.name(expression, scope, place)
+            case nodes.Attribute():
+                return self.attribute(expression, scope, place)
+            case nodes.Call():
+                return self.call(expression, scope, place)
+            case nodes.Unary():
+                return self.unary(expression, scope, place)
+            case nodes.Binary():
+                return self.binary(expression, scope, place)
+            case nodes.Conditional(test=test, then=then, otherwise=otherwise):
+                chosen = self.evaluate(test, scope, place)
+                if isinstance(chosen, Deferred):
+                    return Deferred(expression, scope)
+                return self.evaluate(then if truth(chosen, test.span) else otherwise, scope, place)
+            case nodes.Chain(links=links):
+                items = [item for link in links for item in self.chain_items(link, scope, place)]
+                return ChainValue(tuple(items))
+            case nodes.Overridden():
+                return self.overridden(expression, scope, place)
+        assert_never(expression)
+
+    def resolve(self, value: Value, place: Place) -> Value:
+        """The value at a place: no longer Deferred."""
+        return self.evaluate(value.expression, value.scope, place) if isinstance(value, Deferred) else value
+
+    def chain(self, expression: nodes.Expression, scope: Scope, place: Place | None = None) -> ChainValue:
+        """The value of an expression that must be an operator or a chain; one that waits for its place is an item."""
+        return ChainValue(self.chain_items(expression, scope, place))
+
+    def chain_items(self, expression: nodes.Expression, scope: Scope, place: Place | None) -> tuple[Item, ...]:
+        value = self.evaluate(expression, scope, place)
+        if isinstance(value, Deferred):
+            return (value,)
+        return as_chain(value, expression.span).items
+
+    def name(self, node: nodes.Name, scope: Scope, place: Place | None) -> Value:
+        name = node.name
+        bound = scope.bindings.get(name)
+        if bound is None and scope is not scope.module.scope:
+            bound = scope.module.scope.bindings.get(name)
+        if bound is None:
+            declared = scope.module.visible.get(name)
+            match declared:
+                case UnitDeclaration():
+                    return self.unit_call(declared, nodes.Call(node, (), node.span), scope, place)
+                case NetworkDeclaration():
+                    raise fail("wrong-value", f"`{name}` is a network, and stands where a value must", node.span)
+                case LetDeclaration(module=module):
+                    bound = module.scope.bindings[name]
+                case None:
+                    return self.builtin(node, scope, place)
+        if not isinstance(bound, Lazy):
+            return self.resolve(bound, place) if place is not None else bound
+        if bound.running:
+            raise fail("circular-value", f"`{name}` depends on itself", node.span)
+        bound.running = True
+        try:
+            value = self.evaluate(bound.expression, bound.scope)
+        finally:
+            bound.running = False
+        bound.scope.bindings[name] = value
+        return self.resolve(value, place) if place is not None else value
+
+    def builtin(self, node: nodes.Name, scope: Scope, place: Place | None) -> Value:
+        name = node.name
+        if name in PLACE_NAMES:
+            return self.place_value(node, scope, place)
+        if name in PLACEMENTS:
+            return PLACEMENTS[name]
+        if name in TAPS:
+            return TAPS[name]
+        match name:
+            case "identity":
+                return IDENTITY
+            case "none":
+                return ChainValue((Nothing(node.span),))
+            case "norm" | "act":
+                return ChainValue((SettingUse(Setting(name), node.span),))
+            case "zero":
+                return Zero()
+            case "he" | "xavier" | "orthogonal":
+                return {"he": He, "xavier": Xavier, "orthogonal": Orthogonal}[name]()
+            case _:
+                return self.builtin_call(nodes.Call(node, (), node.span), scope, place)
+
+    def place_value(self, node: nodes.Name, scope: Scope, place: Place | None) -> Value:
+        if place is None:
+            return Deferred(node, scope)
+        if node.name == "count":
+            return place.count
+        place.used = True
+        if place.index is None:
+            raise fail(
+                "wrong-value", f"`{node.name}` is a unit's place among the units of the network, and no unit is here", node.span
+            )
+        return place.index if node.name == "index" else place.index / max(1, place.count - 1)
+
+    def attribute(self, node: nodes.Attribute, scope: Scope, place: Place | None) -> Value:
+        value = self.evaluate(node.value, scope, place)
+        if isinstance(value, Deferred):
+            return Deferred(node, scope)
+        if not isinstance(value, PlacementValue):
+            raise fail("wrong-value", f"`.{node.name}` belongs to a placement, and this is {kind_of(value)}", node.span)
+        chains = {"pre": value.pre, "mid": value.mid, "post": value.post, "after": value.after}
+        if node.name not in chains:
+            hint = did_you_mean(node.name, chains)
+            raise fail("unknown-name", f"a placement has pre, mid, post and after, no `{node.name}`", node.span, label=hint)
+        return chains[node.name]
+
+    def call(self, node: nodes.Call, scope: Scope, place: Place | None) -> Value:
+        name = node.callee.name
+        if name in scope.bindings or name in scope.module.scope.bindings:
+            raise fail("not-callable", f"`{name}` is a value and takes no arguments", node.callee.span)
+        declared = scope.module.visible.get(name)
+        match declared:
+            case UnitDeclaration():
+                return self.unit_call(declared, node, scope, place)
+            case NetworkDeclaration():
+                raise fail("not-callable", f"`{name}` is a network; only `network … = {name}(…)` can call it", node.callee.span)
+            case LetDeclaration():
+                raise fail("not-callable", f"`{name}` is a value and takes no arguments", node.callee.span)
+            case None:
+                return self.builtin_call(node, scope, place)
+
+    def unit_call(self, unit: UnitDeclaration, node: nodes.Call, scope: Scope, place: Place | None) -> ChainValue:
+        bound = self.bind_declared(unit.name, unit.node.parameters, node.arguments, scope, place)
+        return ChainValue((Repetition(unit, bound, 1, (), (), node.span),))
+
+    def bind_declared(
+        self,
+        name: str,
+        parameters: tuple[nodes.Parameter, ...],
+        arguments: tuple[nodes.Argument, ...],
+        scope: Scope,
+        place: Place | None,
+    ) -> tuple[Bound, ...]:
+        """Arguments of a unit or network by their parameters' names, in the order of the parameters."""
+        names = [parameter.name for parameter in parameters]
+        bound = {
+            key: Bound(key, self.evaluate(argument.value, scope, place), argument.value.span)
+            for key, argument in match_arguments(name, names, arguments).items()
+        }
+        return tuple(bound[key] for key in names if key in bound)
+
+    def builtin_call(self, node: nodes.Call, scope: Scope, place: Place | None) -> Value:
+        name = node.callee.name
+        if name in SIGNATURES:
+            return self.operator_call(SIGNATURES[name], node, scope, place)
+        if name == "at":
+            found = match_arguments("at", list(PLACEMENT_CHAINS), node.arguments)
+            chains = {key: self.chain(argument.value, scope, place) for key, argument in found.items()}
+            return PlacementValue(**chains)
+        if name in INITS:
+            found = match_arguments(name, ["gain"], node.arguments)
+            if "gain" not in found:
+                return self.builtin(node.callee, scope, place)
+            gain = self.evaluate(found["gain"].value, scope, place)
+            if isinstance(gain, Deferred):
+                return Deferred(node, scope)
+            reason = mismatch(Kind.NUMBER, gain)
+            if reason or not isinstance(gain, int | float):
+                raise fail("wrong-argument", f"`gain` of {name} {reason}", found["gain"].value.span)
+            return {"he": He, "xavier": Xavier, "orthogonal": Orthogonal}[name](float(gain))
+        if name in VALUE_NAMES:
+            raise fail("not-callable", f"`{name}` takes no arguments", node.span, help=f"write `{name}`")
+        raise unknown_name(node.callee, scope, called=True)
+
+    def operator_call(self, signature: Signature, node: nodes.Call, scope: Scope, place: Place | None) -> ChainValue:
+        if signature.variadic:
+            if not node.arguments or any(argument.name is not None for argument in node.arguments):
+                raise fail("wrong-argument", f"{signature.name} takes chains: {signature.name}(chain, chain, …)", node.span)
+            bound = tuple(
+                Bound(str(index), self.evaluate(argument.value, scope, place), argument.value.span)
+                for index, argument in enumerate(node.arguments)
+            )
+            for argument in bound:
+                check_argument(signature.name, Parameter("argument", Kind.CHAIN), argument)
+            return ChainValue((OperatorCall(signature, bound, node.span),))
+        names = [parameter.name for parameter in signature.parameters]
+        positional = [parameter.name for parameter in signature.parameters if not parameter.keyword_only]
+        found = match_arguments(signature.name, names, node.arguments, positional)
+        bound_list: list[Bound] = []
+        for parameter in signature.parameters:
+            if parameter.name not in found:
+                continue
+            argument = found[parameter.name]
+            bound_argument = Bound(parameter.name, self.evaluate(argument.value, scope, place), argument.value.span)
+            check_argument(signature.name, parameter, bound_argument)
+            bound_list.append(bound_argument)
+        missing = missing_arguments(signature, found)
+        if missing:
+            raise fail("missing-argument", f"{signature.name} needs {missing}", node.span, help=usage(signature))
+        return ChainValue((OperatorCall(signature, tuple(bound_list), node.span),))
+
+    def overridden(self, node: nodes.Overridden, scope: Scope, place: Place | None) -> Value:
+        value = self.evaluate(node.repetition, scope, place)
+        if isinstance(value, Deferred):
+            return Deferred(node, scope)
+        word = "first" if node.overrides[0].is_first else "last"
+        if value == IDENTITY:
+            return IDENTITY
+        match value:
+            case ChainValue(items=(Repetition() as repetition,)):
+                pass
+            case _:
+                raise fail("wrong-override", f"`{word}(…)` follows a repetition of one unit, and this is {kind_of(value)}", node.span)
+        parameters = repetition.unit.node.parameters
+        for override in node.overrides:
+            if override.is_first and repetition.first or not override.is_first and repetition.last:
+                raise fail("wrong-override", "this copy is overridden twice", override.span, help="put all of it into one")
+            bound = self.bind_declared(repetition.unit.name, parameters, override.arguments, scope, place)
+            repetition = replace(repetition, first=bound) if override.is_first else replace(repetition, last=bound)
+        if repetition.count == 1:
+            both = {bound.name for bound in repetition.first} & {bound.name for bound in repetition.last}
+            if both:
+                raise fail("wrong-override", f"first and last both set `{min(both)}` on the only copy", node.span)
+        return ChainValue((repetition,))
+
+    def unary(self, node: nodes.Unary, scope: Scope, place: Place | None) -> Value:
+        value = self.evaluate(node.operand, scope, place)
+        if isinstance(value, Deferred):
+            return Deferred(node, scope)
+        if node.operator is UnaryOperator.NOT:
+            return not truth(value, node.operand.span)
+        number = as_number(value, node.operand.span)
+        return -number if node.operator is UnaryOperator.MINUS else number
+
+    def binary(self, node: nodes.Binary, scope: Scope, place: Place | None) -> Value:
+        left = self.evaluate(node.left, scope, place)
+        if isinstance(left, Deferred):
+            return Deferred(node, scope)
+        if node.operator in (BinaryOperator.AND, BinaryOperator.OR):
+            if truth(left, node.left.span) is (node.operator is BinaryOperator.OR):
+                return left
+            right = self.evaluate(node.right, scope, place)
+            return Deferred(node, scope) if isinstance(right, Deferred) else truth(right, node.right.span)
+        right = self.evaluate(node.right, scope, place)
+        if isinstance(right, Deferred):
+            return Deferred(node, scope)
+        if node.operator in (BinaryOperator.EQUAL, BinaryOperator.NOT_EQUAL):
+            return (left == right) is (node.operator is BinaryOperator.EQUAL)
+        if node.operator is BinaryOperator.MULTIPLY and isinstance(right, ChainValue):
+            return self.repeat(left, right, node)
+        return arithmetic(node.operator, as_number(left, node.left.span), as_number(right, node.right.span), node.span)
+
+    def repeat(self, count: Value, chain: ChainValue, node: nodes.Binary) -> ChainValue:
+        if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+            raise fail(
+                "wrong-repetition",
+                f"a repetition takes a whole number from 0, and this is {format_value(count)}",
+                node.left.span,
+            )
+        match chain:
+            case ChainValue(items=(Repetition(count=1, first=(), last=()) as repetition,)):
+                if count == 0:
+                    return IDENTITY
+                return ChainValue((replace(repetition, count=count, span=node.span),))
+            case _:
+                if count * len(chain.items) > self.max_units:
+                    raise too_many(f"{count:,} times {len(chain.items)} parts", self.max_units, node.span)
+                return ChainValue(chain.items * count)
+
+
+def too_many(what: str, limit: int, span: Span) -> SpecError:
+    return fail(
+        "too-many-units", f"{what}: more than the {limit:,} units that a network may have", span,
+        help="raise the limit with `--max-units`",
+    )  # fmt: skip
+
+
+def match_arguments(
+    callee: str, names: list[str], arguments: tuple[nodes.Argument, ...], positional: list[str] | None = None
+) -> dict[str, nodes.Argument]:
+    """Arguments by parameter name. Raises SpecError for one too many, an unknown name or one given twice."""
+    positional = names if positional is None else positional
+    found: dict[str, nodes.Argument] = {}
+    for index, argument in enumerate(arguments):
+        name = argument.name
+        if name is None:
+            if index >= len(positional):
+                takes = f"takes {len(positional)} at most" if positional else "takes none"
+                raise fail("wrong-argument", f"{callee} {takes}, and this is argument {index + 1}", argument.span)
+            name = positional[index]
+        elif name not in names:
+            known = f"it has {', '.join(names)}" if names else "it has none"
+            hint = did_you_mean(name, names)
+            raise fail("unknown-argument", f"{callee} has no parameter `{name}`; {known}", argument.span, label=hint)
+        if name in found:
+            raise fail("wrong-argument", f"`{name}` of {callee} is given twice", argument.span)
+        found[name] = argument
+    return found
+
+
+def missing_arguments(signature: Signature, given: dict[str, nodes.Argument]) -> str:
+    missing = [p.name for p in signature.parameters if p.default == Required() and p.name not in given]
+    if signature.name == "avgpool" and len(given) > 0 and not {"kernel", "stride"} <= given.keys():
+        missing = [name for name in ("kernel", "stride") if name not in given]
+    return " and ".join(f"`{name}`" for name in missing)
+
+
+def usage(signature: Signature) -> str:
+    """`conv(kernel, channels, stride, …)`."""
+    if signature.variadic:
+        return f"{signature.name}(chain, chain, …)"
+    return f"{signature.name}({', '.join(parameter.name for parameter in signature.parameters)})"
+
+
+def check_argument(callee: str, parameter: Parameter, bound: Bound) -> None:
+    """Raises SpecError if the value is not of the parameter's kind."""
+    reason = mismatch(parameter.kind, bound.value)
+    if reason:
+        raise fail("wrong-argument", f"`{parameter.name}` of {callee} {reason}", bound.span)
+
+
+def as_chain(value: Value, span: Span) -> ChainValue:
+    if not isinstance(value, ChainValue):
+        raise fail("wrong-value", f"an operator or a chain must stand here, and this is {kind_of(value)}", span)
+    return value
+
+
+def truth(value: Value, span: Span) -> bool:
+    if not isinstance(value, bool):
+        raise fail("wrong-value", f"true or false must stand here, and this is {kind_of(value)}", span)
+    return value
+
+
+def as_number(value: Value, span: Span) -> int | float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise fail("wrong-value", f"a number must stand here, and this is {kind_of(value)}", span)
+    return value
+
+
+def arithmetic(operator: BinaryOperator, left: int | float, right: int | float, span: Span) -> int | float | bool:
+    match operator:
+        case BinaryOperator.LESS:
+            return left < right
+        case BinaryOperator.LESS_EQUAL:
+            return left <= right
+        case BinaryOperator.GREATER:
+            return left > right
+        case BinaryOperator.GREATER_EQUAL:
+            return left >= right
+        case BinaryOperator.POWER if isinstance(left, int) and isinstance(right, int) and abs(left) > 1 and abs(right) > 64:
+            raise fail("number-too-large", f"{left} ** {right} is too large", span)
+        case _:
+            pass
+    compute: dict[BinaryOperator, Callable[[], int | float]] = {
+        BinaryOperator.ADD: lambda: left + right,
+        BinaryOperator.SUBTRACT: lambda: left - right,
+        BinaryOperator.MULTIPLY: lambda: left * right,
+        BinaryOperator.DIVIDE: lambda: left / right,
+        BinaryOperator.FLOOR_DIVIDE: lambda: left // right,
+        BinaryOperator.REMAINDER: lambda: left % right,
+        BinaryOperator.POWER: lambda: left**right,
+    }
+    try:
+        result = compute[operator]()
+    except ZeroDivisionError:
+        raise fail("arithmetic", "this divides by zero", span) from None
+    except OverflowError:
+        raise fail("number-too-large", "the result is too large for a number", span) from None
+    if isinstance(result, complex) or not math.isfinite(result):
+        raise fail("arithmetic", "the result is not a number", span)
+    if isinstance(result, int) and abs(result) > MAX_INTEGER:
+        raise fail("number-too-large", f"the result has more than {len(str(MAX_INTEGER)) - 1} digits", span)
+    return result
+
+
+def unknown_name(node: nodes.Name, scope: Scope, *, called: bool = False) -> SpecError:
+    """The error for a name that nothing declares."""
+    module: Module = scope.module
+    known = {*module.visible, *(CALL_NAMES if called else VALUE_NAMES), *([] if called else scope.bindings)}
+    what = "unit or operator" if called else "value, unit or operator"
+    return fail("unknown-name", f"there is no {what} `{node.name}`", node.span, label=did_you_mean(node.name, known))

@@ -1,0 +1,195 @@
+"""A declaration with its arguments: its clauses as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from resdsl.diagnostics import did_you_mean, fail
+from resdsl.network.types import He, Init, Orthogonal, Tap, Xavier, Zero
+from resdsl.semantics.evaluate import Evaluator, match_arguments, truth
+from resdsl.semantics.program import NetworkDeclaration, UnitDeclaration
+from resdsl.semantics.scope import Lazy, Place, Scope
+from resdsl.semantics.values import (
+    Bound,
+    ChainValue,
+    Deferred,
+    PlacementValue,
+    Value,
+    format_value,
+    kind_of,
+)
+from resdsl.source import Span
+from resdsl.syntax import nodes
+from resdsl.syntax.nodes import ClauseKind
+
+
+class Body:
+    """The clauses of one unit or network, evaluated when asked for.
+
+    Values may be Deferred where they need the unit's place; `asserts` are those that do.
+    """
+
+    def __init__(self, node: nodes.Unit | nodes.Network, scope: Scope, evaluator: Evaluator) -> None:
+        self.node = node
+        self.scope = scope
+        self.evaluator = evaluator
+        self.asserts = [
+            item for item in node.body if isinstance(item, nodes.Assert) and not check_assert(item, scope, evaluator, None)
+        ]
+
+    def clauses(self, kind: ClauseKind) -> list[nodes.Clause]:
+        return [item for item in self.node.body if isinstance(item, nodes.Clause) and item.kind is kind]
+
+    def clause(self, kind: ClauseKind) -> nodes.Clause | None:
+        clauses = self.clauses(kind)
+        return clauses[0] if clauses else None
+
+    def span(self, kind: ClauseKind) -> Span:
+        clause = self.clause(kind)
+        return clause.value.span if clause else self.node.name.span
+
+    def chain(self, kind: ClauseKind) -> ChainValue | None:
+        clause = self.clause(kind)
+        return None if clause is None else self.evaluator.chain(clause.value, self.scope)
+
+    def placement(self, place: Place) -> PlacementValue:
+        clause = self.clause(ClauseKind.PLACEMENT)
+        if clause is None:
+            return PlacementValue()
+        value = self.evaluator.evaluate(clause.value, self.scope, place)
+        if not isinstance(value, PlacementValue):
+            raise fail(
+                "wrong-value",
+                f"a placement must stand here, and this is {kind_of(value)}",
+                clause.value.span,
+                help="post, bn_after_add, relu_before_add, relu_only_pre, pre or at(pre, mid, post, after)",
+            )
+        return value
+
+    def init(self, place: Place) -> Init | None:
+        clause = self.clause(ClauseKind.INIT)
+        if clause is None:
+            return None
+        value = self.evaluator.evaluate(clause.value, self.scope, place)
+        if not isinstance(value, He | Xavier | Orthogonal | Zero):
+            message = f"an initialisation must stand here, and this is {kind_of(value)}"
+            raise fail("wrong-value", message, clause.value.span, help="he, xavier, orthogonal or zero")
+        return value
+
+    def tap(self, kind: ClauseKind, default: Tap, place: Place) -> Tap:
+        clause = self.clause(kind)
+        if clause is None or clause.tap is None:
+            return default
+        value = self.evaluator.evaluate(clause.tap, self.scope, place)
+        if not isinstance(value, Tap):
+            message = f"`from` takes input or activated, and this is {kind_of(value)}"
+            raise fail("wrong-value", message, clause.tap.span)
+        return value
+
+
+def unit_body(unit: UnitDeclaration, arguments: tuple[Bound, ...], evaluator: Evaluator) -> Body:
+    """The unit with these arguments. Raises SpecError for a parameter without a value and for a failed assert."""
+    scope = Scope(unit.module)
+    _bind(scope, unit.node.parameters, {bound.name: bound.value for bound in arguments})
+    _bind_lets(scope, unit.node)
+    return Body(unit.node, scope, evaluator)
+
+
+def network_body(
+    network: NetworkDeclaration, arguments: Mapping[str, Bound], evaluator: Evaluator
+) -> Body:
+    """The network with these arguments, through aliases. Raises SpecError."""
+    effective = parameters_of(network)
+    for name, bound in arguments.items():
+        if name not in effective:
+            known = f"it has {', '.join(effective)}" if effective else "it has none"
+            hint = did_you_mean(name, effective)
+            message = f"{network.name} has no parameter `{name}`; {known}"
+            raise fail("unknown-argument", message, bound.span, label=hint)
+    node, scope = network.node, Scope(network.module)
+    if isinstance(node, nodes.Network):
+        missing = [p.name for p in node.parameters if p.default is None and p.name not in arguments]
+        if missing:
+            names = " and ".join(f"`{name}`" for name in missing)
+            help = f"set it: `-p {missing[0]}=…`, or give it a default"
+            raise fail("missing-argument", f"the network {network.name} needs {names}", node.name.span, help=help)
+        _bind(scope, node.parameters, {name: bound.value for name, bound in arguments.items()})
+        _bind_lets(scope, node)
+        return Body(node, scope, evaluator)
+    own = {parameter.name for parameter in node.parameters}
+    _bind(scope, node.parameters, {name: bound.value for name, bound in arguments.items() if name in own})
+    target = alias_target(network)
+    passed = {name: bound for name, bound in arguments.items() if name not in own}
+    for name, expression in _alias_arguments(network, target).items():
+        passed[name] = Bound(name, evaluator.evaluate(expression, scope), expression.span)
+    return network_body(target, passed, evaluator)
+
+
+def parameters_of(network: NetworkDeclaration, depth: int = 0) -> dict[str, nodes.Parameter]:
+    """The parameters that a network takes: for an alias its own, then those of its target that it does not set."""
+    node = network.node
+    result = {parameter.name: parameter for parameter in node.parameters}
+    if isinstance(node, nodes.Alias):
+        if depth > 100:
+            raise fail("recursive-network", f"the network {network.name} is an alias of itself", node.name.span)
+        target = alias_target(network)
+        inherited = parameters_of(target, depth + 1)
+        written = _alias_arguments(network, target, depth)
+        result |= {name: parameter for name, parameter in inherited.items() if name not in {*written, *result}}
+    return result
+
+
+def alias_target(network: NetworkDeclaration) -> NetworkDeclaration:
+    assert isinstance(network.node, nodes.Alias)
+    value = network.node.value
+    name = value.callee.name if isinstance(value, nodes.Call) else value.name if isinstance(value, nodes.Name) else ""
+    target = network.module.visible.get(name)
+    if not isinstance(target, NetworkDeclaration):
+        raise fail("unknown-name", "an alias calls a network, and this is none", value.span)
+    return target
+
+
+def base_node(network: NetworkDeclaration) -> nodes.Network:
+    """The network at the end of a row of aliases."""
+    while isinstance(network.node, nodes.Alias):
+        network = alias_target(network)
+    return network.node
+
+
+def _alias_arguments(
+    network: NetworkDeclaration, target: NetworkDeclaration, depth: int = 0
+) -> dict[str, nodes.Expression]:
+    value = network.node.value if isinstance(network.node, nodes.Alias) else None
+    arguments = value.arguments if isinstance(value, nodes.Call) else ()
+    names = list(parameters_of(target, depth + 1))
+    return {name: argument.value for name, argument in match_arguments(target.name, names, arguments).items()}
+
+
+def check_assert(node: nodes.Assert, scope: Scope, evaluator: Evaluator, place: Place | None) -> bool:
+    """False if the assertion waits for the unit's place. Raises SpecError if it fails."""
+    value = evaluator.evaluate(node.test, scope, place)
+    if isinstance(value, Deferred):
+        return False
+    if truth(value, node.test.span):
+        return True
+    parts: list[str] = []
+    for part in node.message:
+        parts.append(part if isinstance(part, str) else format_value(evaluator.evaluate(part, scope, place)))
+    raise fail("assertion", "".join(parts) or "an assertion failed", node.test.span, label="this is false")
+
+
+def _bind(scope: Scope, parameters: tuple[nodes.Parameter, ...], given: Mapping[str, Value]) -> None:
+    for parameter in parameters:
+        if parameter.name in given:
+            scope.bindings[parameter.name] = given[parameter.name]
+        elif parameter.default is not None:
+            scope.bindings[parameter.name] = Lazy(parameter.default, scope)
+        else:
+            raise fail("missing-argument", f"`{parameter.name}` has no value", parameter.span)
+
+
+def _bind_lets(scope: Scope, node: nodes.Unit | nodes.Network) -> None:
+    for item in node.body:
+        if isinstance(item, nodes.Let):
+            scope.bindings[item.name] = Lazy(item.value, scope)

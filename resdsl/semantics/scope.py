@@ -1,0 +1,38 @@
+"""Names and what they stand for, while a unit or network is evaluated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from resdsl.semantics.values import Value
+from resdsl.syntax import nodes
+
+if TYPE_CHECKING:
+    from resdsl.semantics.program import Module
+
+
+@dataclass(slots=True, eq=False)
+class Lazy:
+    """A `let` or a parameter's default: evaluated when first asked for."""
+
+    expression: nodes.Expression
+    scope: Scope
+    running: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Scope:
+    """The names of one unit or network (or of a file), over those of its file. Two scopes are never equal."""
+
+    module: Module
+    bindings: dict[str, Value | Lazy] = field(default_factory=dict[str, "Value | Lazy"])
+
+
+@dataclass(slots=True)
+class Place:
+    """Where a unit stands: the `index`-th of `count` units; index None outside of units. `used` once asked for."""
+
+    index: int | None
+    count: int
+    used: bool = False

@@ -1,0 +1,227 @@
+"""The operators as users call them: parameters in positional order, kinds, defaults.
+
+What a call becomes in the network is in build.py; what shapes it takes is in network/shapes.py.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeAlias, assert_never
+
+from resdsl.network.types import He, Orthogonal, Xavier, Zero
+from resdsl.semantics.values import (
+    IDENTITY,
+    Bound,
+    ChainValue,
+    Deferred,
+    PlacementValue,
+    SizeValue,
+    Value,
+    format_value,
+    kind_of,
+)
+
+MAX_COUNT = 1 << 24
+
+
+class Kind(Enum):
+    """What an argument must be, in the words of a message."""
+
+    WINDOW = "a size like 3x3"
+    PADDING = "a size like 1x1, or a whole number from 0"
+    COUNT = "a whole number from 1"
+    NUMBER = "a number"
+    POSITIVE = "a number above 0"
+    PROBABILITY = "a number from 0 to below 1"
+    FRACTION = "a number above 0, up to 1"
+    BOOLEAN = "true or false"
+    CHAIN = "an operator or a chain"
+    INIT = "an initialisation (he, xavier, orthogonal, zero)"
+
+
+@dataclass(frozen=True, slots=True)
+class Required:
+    """Must be given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """Follows from the rest when not given; `rule` says how."""
+
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """Taken from the branch's result on a shortcut or projection; elsewhere it is `otherwise`, or required if None."""
+
+    otherwise: int | None
+
+
+Default: TypeAlias = Required | Derived | Fitted | bool | int | float | ChainValue
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    name: str
+    kind: Kind
+    default: Default = Required()
+    keyword_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    name: str
+    parameters: tuple[Parameter, ...] = ()
+    variadic: bool = False
+    """Takes any number of positional chains (from one), and nothing else."""
+    shortcut_only: bool = False
+
+    def parameter(self, name: str) -> Parameter | None:
+        return next((parameter for parameter in self.parameters if parameter.name == name), None)
+
+    def leading(self, arguments: tuple[Bound, ...]) -> int:
+        """How many of the arguments can be written without their names."""
+        if self.variadic:
+            return len(arguments)
+        count = 0
+        for bound, parameter in zip(arguments, self.parameters, strict=False):
+            if bound.name != parameter.name or parameter.keyword_only or parameter.default != Required():
+                break
+            count += 1
+        return count
+
+    def needs_arguments(self) -> bool:
+        return self.variadic or any(parameter.default == Required() for parameter in self.parameters)
+
+
+_P = Parameter
+_ODD = Derived("dilation * (kernel - 1) / 2 for odd kernels")
+_FROM_SETTINGS = Derived("the innermost `init`")
+_INIT = _P("init", Kind.INIT, _FROM_SETTINGS, keyword_only=True)
+
+_TABLE = (
+    Signature(
+        "conv",
+        (
+            _P("kernel", Kind.WINDOW),
+            _P("channels", Kind.COUNT, Fitted(None)),
+            _P("stride", Kind.COUNT, Fitted(1)),
+            _P("groups", Kind.COUNT, 1),
+            _P("dilation", Kind.COUNT, 1),
+            _P("bias", Kind.BOOLEAN, False),
+            _P("padding", Kind.PADDING, _ODD),
+            _P("standardise", Kind.BOOLEAN, False),
+            _INIT,
+        ),
+    ),
+    Signature("linear", (_P("features", Kind.COUNT, Fitted(None)), _P("bias", Kind.BOOLEAN, True), _INIT)),
+    Signature("bn", (_P("eps", Kind.POSITIVE, 1e-5), _P("momentum", Kind.FRACTION, 0.1))),
+    Signature("groupnorm", (_P("groups", Kind.COUNT), _P("eps", Kind.POSITIVE, 1e-5))),
+    Signature("layernorm", (_P("eps", Kind.POSITIVE, 1e-6),)),
+    Signature("relu"),
+    Signature("gelu"),
+    Signature("silu"),
+    Signature("tanh"),
+    Signature("sigmoid"),
+    Signature(
+        "scale",
+        (
+            _P("factor", Kind.NUMBER),
+            _P("branch", Kind.NUMBER, 1),
+            _P("learn", Kind.BOOLEAN, False),
+            _P("per_channel", Kind.BOOLEAN, False),
+        ),
+    ),
+    Signature(
+        "gate", (_P("bias", Kind.NUMBER), _P("branch", Kind.BOOLEAN, False), _INIT), shortcut_only=True
+    ),
+    Signature("dropout", (_P("p", Kind.PROBABILITY),)),
+    Signature(
+        "drop_path",
+        (
+            _P("p", Kind.PROBABILITY),
+            _P("per_sample", Kind.BOOLEAN, True),
+            _P("rescale", Kind.BOOLEAN, True),
+        ),
+    ),
+    Signature("se", (_P("reduction", Kind.COUNT), _INIT)),
+    Signature(
+        "maxpool",
+        (
+            _P("kernel", Kind.WINDOW),
+            _P("stride", Kind.COUNT),
+            _P("padding", Kind.PADDING, Derived("(kernel - 1) / 2 for odd kernels, 0 for even ones")),
+        ),
+    ),
+    Signature(
+        "avgpool",
+        (
+            _P("kernel", Kind.WINDOW, Derived("everything: the mean over all positions, a vector")),
+            _P("stride", Kind.COUNT, Derived("required with a kernel")),
+            _P("padding", Kind.PADDING, 0),
+        ),
+    ),
+    Signature("pad", (_P("channels", Kind.COUNT, Fitted(None)), _P("stride", Kind.COUNT, Fitted(1)))),
+    Signature("partial", (_P("fraction", Kind.FRACTION), _P("chain", Kind.CHAIN, IDENTITY))),
+    Signature("concat", variadic=True),
+    Signature("flatten"),
+)  # fmt: skip
+
+SIGNATURES: dict[str, Signature] = {signature.name: signature for signature in _TABLE}
+
+PLACEMENT_CHAINS = ("pre", "mid", "post", "after")
+INITS = ("he", "xavier", "orthogonal")
+"""Initialisations with a gain; `zero` has none."""
+
+
+def mismatch(kind: Kind, value: Value) -> str:
+    """Why a value is not of a kind, or an empty string. Values that wait for the unit's place are asked later."""
+    if isinstance(value, Deferred):
+        return ""
+    wrong = f"must be {kind.value}, and this is {_shown(value)}"
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    match kind:
+        case Kind.WINDOW:
+            good = isinstance(value, SizeValue) and len(value.values) == 2 and _within(value.values, 1)
+        case Kind.PADDING:
+            size = isinstance(value, SizeValue) and len(value.values) == 2 and _within(value.values, 0)
+            good = size or (whole and _within((int(value),), 0))
+        case Kind.COUNT:
+            good = whole and _within((int(value),), 1)
+        case Kind.NUMBER:
+            good = number
+        case Kind.POSITIVE:
+            good = number and float(value) > 0
+        case Kind.PROBABILITY:
+            good = number and 0 <= float(value) < 1
+        case Kind.FRACTION:
+            good = number and 0 < float(value) <= 1
+        case Kind.BOOLEAN:
+            good = isinstance(value, bool)
+        case Kind.CHAIN:
+            good = isinstance(value, ChainValue)
+        case Kind.INIT:
+            good = isinstance(value, He | Xavier | Orthogonal | Zero)
+        case _:
+            assert_never(kind)
+    if number and not math.isfinite(float(value)):
+        good = False
+    return "" if good else wrong
+
+
+def _within(values: tuple[int, ...], least: int) -> bool:
+    return all(least <= value <= MAX_COUNT for value in values)
+
+
+def _shown(value: Value) -> str:
+    match value:
+        case bool() | int() | float() | SizeValue():
+            return format_value(value)
+        case ChainValue() | PlacementValue():
+            return kind_of(value)
+        case _:
+            return f"{kind_of(value)}, {format_value(value)}"

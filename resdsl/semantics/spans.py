@@ -1,0 +1,65 @@
+"""Which part of the network was written where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from resdsl.network.network import Network, inner_chains
+from resdsl.network.operators import Chain, Unit, Units
+from resdsl.source import Location, Span
+
+
+class Marks:
+    """Spans by object identity while a network is built; equal operators written in two places stay apart."""
+
+    def __init__(self) -> None:
+        self._spans: dict[tuple[int, str], Span] = {}
+        self._alive: list[object] = []
+
+    def put(self, part: object, span: Span, field: str = "") -> None:
+        self._spans[id(part), field] = span
+        self._alive.append(part)
+
+    def copy(self, old: object, new: object) -> None:
+        """`new` stands where `old` stood."""
+        for key, span in [(key, span) for key, span in self._spans.items() if key[0] == id(old)]:
+            self._spans[id(new), key[1]] = span
+        self._alive.append(new)
+
+    def table(self, network: Network) -> dict[str, Location]:
+        """JSON pointer of the document -> place, for all parts with a known one."""
+        return {pointer: span.location() for pointer, part, field in _parts(network) if (span := self.get(part, field))}
+
+    def get(self, part: object, field: str = "") -> Span | None:
+        return self._spans.get((id(part), field))
+
+
+def _parts(network: Network) -> Iterator[tuple[str, object, str]]:
+    yield from _chain_parts(network.stem, "/stem")
+    for index, stage in enumerate(network.stages):
+        yield f"/stages/{index}", stage, ""
+        yield from _chain_parts(stage, f"/stages/{index}")
+    yield from _chain_parts(network.head, "/head")
+
+
+def _chain_parts(chain: Chain, pointer: str) -> Iterator[tuple[str, object, str]]:
+    for index, element in enumerate(chain):
+        here = f"{pointer}/{index}"
+        yield here, element, ""
+        if isinstance(element, Units):
+            for number, run in enumerate(element.runs):
+                yield f"{here}/units/{number}", run, ""
+                yield from _unit_parts(run.unit, f"{here}/units/{number}/unit")
+            continue
+        inner = inner_chains(element)
+        for number, chain_inside in enumerate(inner):
+            where = f"{here}/partial/chain" if type(element).__name__ == "Partial" else f"{here}/concat/chains/{number}"
+            yield from _chain_parts(chain_inside, where)
+
+
+def _unit_parts(unit: Unit, pointer: str) -> Iterator[tuple[str, object, str]]:
+    for field in ("branch", "shortcut", "after"):
+        yield f"{pointer}/{field}", unit, field
+    yield from _chain_parts(unit.branch, f"{pointer}/branch")
+    yield from _chain_parts(unit.shortcut.chain or (), f"{pointer}/shortcut/chain")
+    yield from _chain_parts(unit.after, f"{pointer}/after")

@@ -1,0 +1,193 @@
+"""What expressions evaluate to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, TypeAlias, assert_never
+
+from resdsl.network.types import He, Init, Orthogonal, Tap, Xavier, Zero
+from resdsl.source import Span
+
+if TYPE_CHECKING:
+    from resdsl.semantics.program import UnitDeclaration
+    from resdsl.semantics.scope import Scope
+    from resdsl.semantics.signatures import Signature
+    from resdsl.syntax import nodes
+
+
+@dataclass(frozen=True, slots=True)
+class SizeValue:
+    values: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """An argument by its parameter's name."""
+
+    name: str
+    value: Value
+    span: Span = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorCall:
+    """An operator with the arguments that were written; the rest is filled in where its input shape is known."""
+
+    signature: Signature
+    arguments: tuple[Bound, ...]
+    span: Span = field(compare=False, repr=False)
+
+    def argument(self, name: str) -> Bound | None:
+        return next((bound for bound in self.arguments if bound.name == name), None)
+
+
+class Setting(Enum):
+    NORM = "norm"
+    ACT = "act"
+
+
+@dataclass(frozen=True, slots=True)
+class SettingUse:
+    """`norm` or `act`: what the innermost unit or network around it says."""
+
+    setting: Setting
+    span: Span = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """`none` as a shortcut."""
+
+    span: Span = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Repetition:
+    """`count * unit(arguments) first(…) last(…)`."""
+
+    unit: UnitDeclaration
+    arguments: tuple[Bound, ...]
+    count: int
+    first: tuple[Bound, ...]
+    last: tuple[Bound, ...]
+    span: Span = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """An expression that waits for the place of its unit (`count`, `index`, `position`)."""
+
+    expression: nodes.Expression
+    scope: Scope
+
+
+Item: TypeAlias = OperatorCall | SettingUse | Nothing | Repetition | Deferred
+
+
+@dataclass(frozen=True, slots=True)
+class ChainValue:
+    """Operators and units in a row; empty is `identity`."""
+
+    items: tuple[Item, ...]
+
+
+IDENTITY = ChainValue(())
+
+
+@dataclass(frozen=True, slots=True)
+class PlacementValue:
+    """Four chains: at the branch's head, between weight layers, behind the last, behind the addition."""
+
+    pre: ChainValue = IDENTITY
+    mid: ChainValue = IDENTITY
+    post: ChainValue = IDENTITY
+    after: ChainValue = IDENTITY
+
+
+Value: TypeAlias = bool | int | float | SizeValue | ChainValue | PlacementValue | Tap | Init | Deferred
+
+
+def kind_of(value: Value) -> str:
+    """What a value is, in the user's words."""
+    match value:
+        case bool():
+            return "a truth value"
+        case int():
+            return "a whole number"
+        case float():
+            return "a number"
+        case SizeValue():
+            return "a size"
+        case ChainValue(items=(Repetition(),)):
+            return "a unit"
+        case ChainValue():
+            return "an operator" if len(value.items) < 2 else "a chain"
+        case PlacementValue():
+            return "a placement"
+        case Tap():
+            return "a tap"
+        case He() | Xavier() | Orthogonal() | Zero():
+            return "an initialisation"
+        case Deferred():
+            return "a value that depends on the unit's place"
+    assert_never(value)
+
+
+def format_value(value: Value) -> str:
+    """The value as it would be written."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return format_number(value)
+        case SizeValue(values=values):
+            return "x".join(map(str, values))
+        case ChainValue(items=items):
+            return " -> ".join(map(_format_item, items)) if items else "identity"
+        case PlacementValue():
+            parts = {"pre": value.pre, "mid": value.mid, "post": value.post, "after": value.after}
+            written = (f"{name} = {format_value(chain)}" for name, chain in parts.items() if chain.items)
+            return f"at({', '.join(written)})"
+        case Tap():
+            return value.value
+        case He() | Xavier() | Orthogonal():
+            name = type(value).__name__.lower()
+            return name if value.gain == 1 else f"{name}(gain = {format_number(value.gain)})"
+        case Zero():
+            return "zero"
+        case Deferred(expression=expression):
+            return expression.span.text
+    assert_never(value)
+
+
+def format_number(value: float) -> str:
+    """The shortest text that reads back as the same number; whole floats without a point."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e16:
+        return str(int(value))
+    return repr(value)
+
+
+def format_call(name: str, arguments: tuple[Bound, ...], positional: int) -> str:
+    """`conv(3x3, 16, stride = 2)`: the first `positional` arguments without their names."""
+    texts = [
+        format_value(bound.value) if index < positional else f"{bound.name} = {format_value(bound.value)}"
+        for index, bound in enumerate(arguments)
+    ]
+    return f"{name}({', '.join(texts)})"
+
+
+def _format_item(item: Item) -> str:
+    match item:
+        case OperatorCall(signature=signature, arguments=arguments):
+            return format_call(signature.name, arguments, signature.leading(arguments)) if arguments else signature.name
+        case SettingUse(setting=setting):
+            return setting.value
+        case Nothing():
+            return "none"
+        case Repetition(unit=unit, arguments=arguments, count=count):
+            call = format_call(unit.name, arguments, unit.leading(arguments))
+            return call if count == 1 else f"{count} * {call}"
+        case Deferred(expression=expression):
+            return expression.span.text
+    assert_never(item)

@@ -1,0 +1,186 @@
+"""From what a user names (a path, `std/…`, a text, a JSON document) to a network."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from resdsl.diagnostics import Diagnostic, SpecError, did_you_mean, fail
+from resdsl.network.document import from_json
+from resdsl.network.network import Network
+from resdsl.semantics.evaluate import Evaluator
+from resdsl.semantics.instantiate import parameters_of
+from resdsl.semantics.lower import DEFAULT_MAX_UNITS, lower_network
+from resdsl.semantics.names import check_expression, check_names
+from resdsl.semantics.program import (
+    STANDARD,
+    Module,
+    NetworkDeclaration,
+    load_program,
+    read_source,
+    standard_folder,
+)
+from resdsl.semantics.values import Bound
+from resdsl.source import Source, Span
+from resdsl.syntax.parser import parse_expression
+
+Parameter: TypeAlias = str | bool | int | float | tuple[int, ...]
+"""A parameter's value from Python: a text is an expression (`"scale(0.5)"`), a tuple a size."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """root: the folder that imports may come from, by default the spec's own. max_units: the most units of a network."""
+
+    root: Path | None = None
+    max_units: int = DEFAULT_MAX_UNITS
+
+
+def open_spec(spec: str | os.PathLike[str] | Source, options: Options = Options()) -> Module:  # noqa: B008
+    """The parsed spec with its imports, all names checked.
+
+    spec: a path, `std/NAME` for a packaged spec, a text (a str with a line break), or a Source. Raises SpecError.
+    """
+    if isinstance(spec, Source):
+        module = load_program(spec, None, options.root)
+    elif isinstance(spec, str) and "\n" in spec:
+        module = load_program(Source("<text>", spec), None, options.root)
+    else:
+        path = spec_path(spec)
+        module = load_program(read_source(path), path, options.root)
+    diagnostics = check_names(module)
+    if diagnostics:
+        raise SpecError(diagnostics)
+    return module
+
+
+def spec_path(spec: str | os.PathLike[str]) -> Path:
+    """The file of a spec: `std/preact1001` is packaged; the ending `.resnet` may be left out there."""
+    text = os.fspath(spec)
+    if not text.startswith(STANDARD):
+        return Path(text)
+    name = text.removeprefix(STANDARD)
+    path = standard_folder() / (name if name.endswith(".resnet") else f"{name}.resnet")
+    if not path.resolve().is_relative_to(standard_folder().resolve()) or not path.is_file():
+        known = sorted(file.stem for file in standard_folder().glob("*.resnet"))
+        hint = did_you_mean(name, known) or f"there are {', '.join(known)}"
+        raise fail("unreadable", f"there is no packaged spec {text}", help=hint)
+    return path
+
+
+def choose_network(module: Module, name: str | None) -> NetworkDeclaration:
+    """The network of that name; without one the file's only network, or the one named like the file. Raises SpecError."""
+    networks = {declared.name: declared for declared in module.networks()}
+    where = module.file.source.name
+    if not networks:
+        raise fail("no-network", f"{where} declares no network")
+    if name is not None:
+        if name not in networks:
+            hint = did_you_mean(name, networks)
+            raise fail("unknown-network", f"{where} has no network `{name}`", help=hint or _listed(networks))
+        return networks[name]
+    if len(networks) > 1:
+        raise fail("several-networks", f"{where} declares {len(networks)} networks", help=f"choose one with `--network NAME`: {_listed(networks)}")  # fmt: skip
+    return next(iter(networks.values()))
+
+
+def build(
+    spec: str | os.PathLike[str] | Source,
+    network: str | None = None,
+    parameters: Mapping[str, Parameter] | None = None,
+    options: Options = Options(),  # noqa: B008
+) -> Network:
+    """The network of a spec, every unit instantiated and every shape known.
+
+    spec: a path (a `.json` file is read as a document), `std/NAME`, a text or a Source. network: which one, where the
+    spec has several. parameters: the network's parameters by name. Raises SpecError.
+    """
+    if _is_document(spec):
+        if network is not None or parameters:
+            raise fail("wrong-argument", "a JSON document holds one network without parameters")
+        return from_json(_read_document(spec))
+    module = open_spec(spec, options)
+    declaration = choose_network(module, network)
+    return lower_network(declaration, _arguments(module, declaration, parameters or {}, options), options.max_units)
+
+
+def check(spec: str | os.PathLike[str] | Source, options: Options = Options()) -> list[Diagnostic]:  # noqa: B008
+    """What is wrong with a spec: in its text, its names, and each of its networks that needs no parameters."""
+    if _is_document(spec):
+        try:
+            from_json(_read_document(spec))
+        except SpecError as error:
+            return list(error.diagnostics)
+        return []
+    try:
+        module = open_spec(spec, options)
+    except SpecError as error:
+        return list(error.diagnostics)
+    found: dict[tuple[str, str, int], Diagnostic] = {}
+    for declaration in module.networks():
+        try:
+            if any(parameter.default is None for parameter in parameters_of(declaration).values()):
+                continue
+            lower_network(declaration, {}, options.max_units)
+        except SpecError as error:
+            for diagnostic in error.diagnostics:
+                start = diagnostic.span.start if diagnostic.span else -1
+                found.setdefault((diagnostic.code, diagnostic.message, start), diagnostic)
+    return list(found.values())
+
+
+def _arguments(
+    module: Module, declaration: NetworkDeclaration, parameters: Mapping[str, Parameter], options: Options
+) -> dict[str, Bound]:
+    known = parameters_of(declaration)
+    bound: dict[str, Bound] = {}
+    for name, parameter in parameters.items():
+        source = Source(f"-p {name}", _expression_text(parameter))
+        whole = Span(source, 0, len(source.text))
+        if name not in known:
+            hint = did_you_mean(name, known)
+            message = f"{declaration.name} has no parameter `{name}`"
+            raise fail("unknown-argument", message, whole, label=hint, help=f"it has {', '.join(known)}" if known else "")
+        expression = parse_expression(source)
+        diagnostics = check_expression(module, expression)
+        if diagnostics:
+            raise SpecError(diagnostics)
+        value = Evaluator(options.max_units).evaluate(expression, module.scope)
+        bound[name] = Bound(name, value, expression.span)
+    return bound
+
+
+def _expression_text(parameter: Parameter) -> str:
+    match parameter:
+        case str():
+            return parameter
+        case bool():
+            return "true" if parameter else "false"
+        case tuple():
+            return "x".join(map(str, parameter))
+        case int() | float():
+            return repr(parameter)
+
+
+def _is_document(spec: str | os.PathLike[str] | Source) -> bool:
+    if isinstance(spec, Source):
+        return spec.text.lstrip().startswith("{")
+    return "\n" not in os.fspath(spec) and os.fspath(spec).endswith(".json")
+
+
+def _read_document(spec: str | os.PathLike[str] | Source) -> Source:
+    if isinstance(spec, Source):
+        return spec
+    path = Path(os.fspath(spec))
+    try:
+        return Source(str(path), path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise fail("unreadable", f"{path} cannot be read: {reason}") from None
+
+
+def _listed(networks: Mapping[str, object]) -> str:
+    return ", ".join(networks)

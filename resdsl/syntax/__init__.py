@@ -1,0 +1,1 @@
+"""Text and tree: what a `.resnet` file says, before it means anything."""

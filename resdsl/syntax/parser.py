@@ -1,0 +1,433 @@
+"""Text to tree. The only importer of lark.
+
+Several syntax errors are found in one run: after an error the clause that holds it is blanked out, offsets unchanged,
+and the rest is read again.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import replace
+from functools import cache
+from importlib import resources
+from typing import NoReturn
+
+from lark import Lark, Token, Tree
+from lark.exceptions import UnexpectedCharacters, UnexpectedEOF, UnexpectedInput, UnexpectedToken
+
+from resdsl.diagnostics import Diagnostic, SpecError, did_you_mean, fail
+from resdsl.source import Source, Span
+from resdsl.syntax import nodes
+
+LANGUAGE_VERSION = 1
+MAX_SOURCE_BYTES = 256 * 1024
+MAX_NESTING = 100
+MAX_SYNTAX_ERRORS = 10
+MAX_RECOVERY_CHARACTERS = 32 * 1024
+"""Above this length only the first syntax error is reported: each further one reads the text once more."""
+MAX_INTEGER_DIGITS = 18
+
+_CLAUSE_WORDS = tuple(kind.value for kind in nodes.ClauseKind) + ("let", "assert")
+_ITEM_WORDS = ("import", "unit", "network", "let")
+_SYNC = re.compile(rf"^[ \t]*(?:(?:{'|'.join(_CLAUSE_WORDS)})\b|\}}|(?:unit|network|import)\b|\"\"\")", re.MULTILINE)
+_SYMBOLS = {"LPAR": "(", "RPAR": ")", "LBRACE": "{", "RBRACE": "}", "COMMA": ",", "EQUAL": "=", "DOT": "."}
+_VALUE_STARTS = {"NAME", "INT", "FLOAT", "SIZE", "LPAR", "SIGN"}
+
+
+def parse_file(source: Source) -> nodes.File:
+    """The tree of a whole file.
+
+    Raises SpecError with all syntax errors found, or for a source that is too large, too deeply nested or of another
+    language version.
+    """
+    _check_size(source)
+    _check_brackets(source)
+    _check_header(source)
+    diagnostics: list[Diagnostic] = []
+    text = source.text
+    last_error = -1
+    while len(diagnostics) < MAX_SYNTAX_ERRORS:
+        comments: list[Token] = []
+        try:
+            tree = _lark(comments).parse(text, start="file")
+        except UnexpectedInput as error:
+            diagnostic, position = _syntax_error(error, source)
+            if position <= last_error:
+                break
+            diagnostics.append(diagnostic)
+            last_error = position
+            blanked = _blank_clause(text, position) if len(text) <= MAX_RECOVERY_CHARACTERS else None
+            if blanked is None:
+                break
+            text = blanked
+            continue
+        if diagnostics:
+            break
+        return _Builder(source).file(tree, comments)
+    raise SpecError(diagnostics)
+
+
+def parse_expression(source: Source) -> nodes.Expression:
+    """The tree of one expression, as in `-p shortcut='scale(0.5)'`. Raises SpecError."""
+    _check_size(source)
+    _check_brackets(source)
+    try:
+        tree = _lark([]).parse(source.text, start="expression")
+    except UnexpectedInput as error:
+        raise SpecError([_syntax_error(error, source)[0]]) from None
+    return _Builder(source).top_expression(tree)
+
+
+@cache
+def _cached_lark() -> tuple[Lark, list[list[Token]]]:
+    grammar = resources.files("resdsl.grammars").joinpath("resnet.lark").read_text(encoding="utf-8")
+    sink: list[list[Token]] = [[]]
+
+    def keep(token: Token) -> Token:
+        sink[0].append(token)
+        return token
+
+    lark = Lark(
+        grammar,
+        parser="lalr",
+        lexer="contextual",
+        start=["file", "expression"],
+        propagate_positions=True,
+        maybe_placeholders=True,
+        lexer_callbacks={"COMMENT": keep},
+    )
+    return lark, sink
+
+
+def _lark(comments: list[Token]) -> Lark:
+    """The parser; comments that it skips are appended to `comments`."""
+    lark, sink = _cached_lark()
+    sink[0] = comments
+    return lark
+
+
+def _check_size(source: Source) -> None:
+    size = len(source.text.encode("utf-8", "surrogatepass"))
+    if size > MAX_SOURCE_BYTES:
+        raise fail(
+            "source-too-large",
+            f"{source.name} has {size:,} bytes; a source may have {MAX_SOURCE_BYTES:,}",
+            help="say repeated units with `n * unit(…)`, or split the file with `import`",
+        )
+
+
+def _check_brackets(source: Source) -> None:
+    depth = 0
+    for match in re.finditer(r"#[^\n]*|\"\"\"[\s\S]*?\"\"\"|\"[^\"\n]*\"|[({]|[)}]", source.text):
+        bracket = match.group()
+        if bracket in "({":
+            depth += 1
+        elif bracket in ")}":
+            depth -= 1
+        if depth > MAX_NESTING:
+            _too_deep(Span(source, match.start(), match.end()))
+
+
+def _too_deep(span: Span) -> NoReturn:
+    raise fail("nesting-too-deep", f"this is nested more than {MAX_NESTING} deep", span, help="name parts of it with `let`")
+
+
+def _check_header(source: Source) -> None:
+    header = re.match(r"(?:\s|#[^\n]*)*(?:resnet\b[ \t]*(\d+(?:\.\d+)*)?)?", source.text)
+    assert header is not None
+    version = header.group(1)
+    start = len(header.group()) - len(header.group().lstrip())
+    if version is None:
+        raise fail(
+            "missing-version",
+            f"{source.name} does not begin with its language version",
+            Span(source, min(start, len(source.text)), min(start + 1, len(source.text))),
+            help=f"write `resnet {LANGUAGE_VERSION}` on the first line",
+        )
+    if version != str(LANGUAGE_VERSION):
+        raise fail(
+            "wrong-version",
+            f"language version {version} is not known to this resdsl",
+            Span(source, header.start(1), header.end(1)),
+            help=f"this resdsl reads `resnet {LANGUAGE_VERSION}`; a newer one may read {version}",
+        )
+
+
+def _blank_clause(text: str, position: int) -> str | None:
+    """The text with the clause around `position` replaced by blanks; None if it cannot be told what to drop."""
+    line_start = text.rfind("\n", 0, position) + 1
+    starts = [match.start() for match in _SYNC.finditer(text)]
+    if text[line_start:position].strip() == "":
+        begin = line_start
+    else:
+        begin = max((start for start in starts if start <= position), default=-1)
+    if begin < 0 or re.match(r"[ \t]*(\}|unit\b|network\b|\"\"\")", text[begin:]):
+        return None
+    end = min((start for start in starts if start > max(position, begin)), default=len(text))
+    return text[:begin] + re.sub(r"[^\n]", " ", text[begin:end]) + text[end:]
+
+
+def _syntax_error(error: UnexpectedInput, source: Source) -> tuple[Diagnostic, int]:
+    if isinstance(error, UnexpectedCharacters):
+        position = error.pos_in_stream or 0
+        span = Span(source, position, position + 1)
+        character = source.text[position]
+        if character == '"':
+            return Diagnostic("syntax", "this text is not closed", span, help='close it with `"` on the same line'), position
+        return Diagnostic("syntax", f"{character!r} has no meaning in a .resnet file", span), position
+    if isinstance(error, UnexpectedEOF):
+        expected, at_end, token = set(error.expected), True, None
+    else:
+        assert isinstance(error, UnexpectedToken)
+        token = error.token
+        expected, at_end = set(error.accepts or error.expected), token.type == "$END"
+    wanted = _describe_expected(expected)
+    if at_end or token is None:
+        end = len(source.text.rstrip())
+        span = Span(source, max(0, end - 1), end)
+        help = "close it with `}`" if "RBRACE" in expected else ""
+        return Diagnostic("syntax", f"the text ends too early: expected {wanted}", span, help=help), len(source.text)
+    position = token.start_pos or 0
+    span = Span(source, position, max(token.end_pos or 0, position + 1))
+    word = str(token)
+    words = {name.lower() for name in expected if name.isalpha() and name.lower() in (*_CLAUSE_WORDS, *_ITEM_WORDS, "from")}
+    words |= {"first", "last"} if "FIRST" in expected else set()
+    label = did_you_mean(word, words) if re.fullmatch(r"\w+", word) else ""
+    if word in ("if", "else", "and", "or", "not", "true", "false") and "NAME" in expected:
+        return Diagnostic("syntax", f"`{word}` is reserved and cannot be a name", span), position
+    shown = word if len(word) <= 40 else word[:37] + "…"
+    return Diagnostic("syntax", f"`{shown}` cannot stand here: expected {wanted}", span, label), position
+
+
+def _describe_expected(expected: set[str]) -> str:
+    parts: list[str] = []
+    if _VALUE_STARTS <= expected:
+        parts.append("a value")
+        expected = expected - _VALUE_STARTS - {"_NOT", "_TRUE", "_FALSE"}
+    operators = {"SIGN", "FACTOR", "_POWER", "COMPARATOR", "_IF", "_AND", "_OR", "__ANON_0", "FIRST", "LAST"}
+    clauses = sorted(name.lower() for name in expected if name.lower() in _CLAUSE_WORDS)
+    if {"STEM", "STAGE"} <= expected:
+        parts.append("a clause of a network (input, stem, stage, head, norm, act, init, let, assert)")
+    elif {"BRANCH", "SHORTCUT"} <= expected:
+        parts.append("a clause of a unit (placement, branch, shortcut, projection, after, norm, act, init, let, assert)")
+    elif {"UNIT", "NETWORK"} <= expected:
+        parts.append("import, unit, network or let")
+    else:
+        parts += [f"`{word}`" for word in clauses]
+    names = {"NAME": "a name", "STRING": 'a "text"', "INT": "a whole number", "FROM": "`from`", "$END": "the end of the file"}
+    for name in sorted(expected):
+        if name in _SYMBOLS:
+            parts.append(f"`{_SYMBOLS[name]}`")
+        elif name in names and not (name == "$END" and len(parts) > 0):
+            parts.append(names[name])
+    if expected & operators and {"SIGN", "FACTOR"} <= expected:
+        parts.append("an operator")
+    return " or ".join(dict.fromkeys(parts)) or "something else"
+
+
+class _Builder:
+    """Turns lark's tree of one source into nodes."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+
+    def span(self, tree: Tree[Token]) -> Span:
+        return Span(self.source, tree.meta.start_pos, tree.meta.end_pos)
+
+    def token_span(self, token: Token) -> Span:
+        start = token.start_pos or 0
+        return Span(self.source, start, token.end_pos or start)
+
+    def file(self, tree: Tree[Token], comments: list[Token]) -> nodes.File:
+        self.check_depth(tree)
+        children = tree.children
+        items = tuple(self.item(child) for child in children[2:] if isinstance(child, Tree))
+        kept = tuple(nodes.Comment(str(token).rstrip(), self.token_span(token)) for token in comments)
+        return nodes.File(int(_token(children[1])), items, kept, self.source)
+
+    def top_expression(self, tree: Tree[Token]) -> nodes.Expression:
+        self.check_depth(tree)
+        return self.expression(tree)
+
+    def check_depth(self, root: Tree[Token]) -> None:
+        pending = [(root, 0)]
+        while pending:
+            tree, depth = pending.pop()
+            if depth > MAX_NESTING:
+                _too_deep(self.span(tree))
+            pending += [(child, depth + 1) for child in tree.children if isinstance(child, Tree)]
+
+    def item(self, tree: Tree[Token]) -> nodes.Item:
+        children = tree.children
+        match tree.data:
+            case "import":
+                return nodes.Import(str(_token(children[1]))[1:-1], self.span(tree))
+            case "let":
+                return self.let(tree)
+            case "unit":
+                doc, _, name, parameters, *body = children
+                return nodes.Unit(
+                    self.name(name), self.parameters(parameters), _doc(doc), self.body(body), self.span(tree)
+                )
+            case "network":
+                doc, _, name, parameters, *body = children
+                return nodes.Network(
+                    self.name(name), self.parameters(parameters), _doc(doc), self.body(body), self.span(tree)
+                )
+            case "alias":
+                doc, _, name, parameters, value = children
+                return nodes.Alias(
+                    self.name(name), self.parameters(parameters), _doc(doc), self.expression(value), self.span(tree)
+                )
+            case other:
+                raise AssertionError(f"the grammar has an item {other} that the builder lacks")
+
+    def name(self, child: Tree[Token] | Token | None) -> nodes.Name:
+        token = _token(child)
+        return nodes.Name(str(token), self.token_span(token))
+
+    def parameters(self, child: Tree[Token] | Token | None) -> tuple[nodes.Parameter, ...]:
+        if child is None:
+            return ()
+        result: list[nodes.Parameter] = []
+        for parameter in _tree(child).children:
+            if parameter is None:
+                continue
+            tree = _tree(parameter)
+            name, default = tree.children
+            value = None if default is None else self.expression(default)
+            result.append(nodes.Parameter(str(_token(name)), value, self.span(tree)))
+        return tuple(result)
+
+    def body(self, children: list[Tree[Token] | Token]) -> tuple[nodes.BodyItem, ...]:
+        return tuple(self.body_item(_tree(child)) for child in children)
+
+    def body_item(self, tree: Tree[Token]) -> nodes.BodyItem:
+        match tree.data:
+            case "let":
+                return self.let(tree)
+            case "assert":
+                _, test, message = tree.children
+                return nodes.Assert(self.expression(test), self.message(_token(message)), self.span(tree))
+            case kind:
+                children = tree.children
+                tap = self.expression(children[3]) if len(children) > 3 and children[3] is not None else None
+                return nodes.Clause(nodes.ClauseKind(kind), self.expression(children[1]), tap, self.span(tree))
+
+    def let(self, tree: Tree[Token]) -> nodes.Let:
+        _, name, value = tree.children
+        return nodes.Let(str(_token(name)), self.expression(value), self.span(tree))
+
+    def message(self, token: Token) -> tuple[str | nodes.Expression, ...]:
+        start = (token.start_pos or 0) + 1
+        parts: list[str | nodes.Expression] = []
+        for index, part in enumerate(re.split(r"\{([^{}]*)\}", str(token)[1:-1])):
+            if index % 2 == 0:
+                if part:
+                    parts.append(part)
+                start += len(part)
+                continue
+            try:
+                parts.append(_shift(parse_expression(Source(self.source.name, part)), self.source, start + 1))
+            except SpecError:
+                span = Span(self.source, start, start + len(part) + 2)
+                raise fail("syntax", f"`{{{part}}}` in a message holds no value", span) from None
+            start += len(part) + 2
+        return tuple(parts)
+
+    def arguments(self, children: list[Tree[Token] | Token | None]) -> tuple[nodes.Argument, ...]:
+        result: list[nodes.Argument] = []
+        for child in children:
+            if child is None:
+                continue
+            tree = _tree(child)
+            name, value = tree.children
+            keyword = None if name is None else str(_token(name))
+            if keyword is None and result and result[-1].name is not None:
+                raise fail(
+                    "argument-order", "a positional argument stands behind a named one", self.span(tree),
+                    help="put positional arguments first, or name this one",
+                )  # fmt: skip
+            result.append(nodes.Argument(keyword, self.expression(value), self.span(tree)))
+        return tuple(result)
+
+    def expression(self, child: Tree[Token] | Token | None) -> nodes.Expression:
+        tree = _tree(child)
+        span = self.span(tree)
+        children = tree.children
+        match tree.data:
+            case "integer":
+                text = str(children[0])
+                if len(text) > MAX_INTEGER_DIGITS:
+                    raise fail("number-too-large", f"{text[:12]}… has more than {MAX_INTEGER_DIGITS} digits", span)
+                return nodes.Integer(int(text), span)
+            case "float":
+                value = float(str(children[0]))
+                if not math.isfinite(value):
+                    raise fail("number-too-large", f"{children[0]} is too large for a float", span)
+                return nodes.Float(value, span)
+            case "size":
+                parts = str(children[0]).split("x")
+                if any(len(part) > MAX_INTEGER_DIGITS for part in parts):
+                    raise fail("number-too-large", f"a number has more than {MAX_INTEGER_DIGITS} digits", span)
+                return nodes.Size(tuple(int(part) for part in parts), span)
+            case "true" | "false" as word:
+                return nodes.Boolean(word == "true", span)
+            case "name":
+                return nodes.Name(str(children[0]), span)
+            case "attribute":
+                return nodes.Attribute(self.expression(children[0]), str(children[1]), span)
+            case "call":
+                return nodes.Call(self.name(children[0]), self.arguments(list(children[1:])), span)
+            case "sign":
+                return nodes.Unary(nodes.UnaryOperator(str(children[0])), self.expression(children[1]), span)
+            case "negation":
+                return nodes.Unary(nodes.UnaryOperator.NOT, self.expression(children[0]), span)
+            case "conditional":
+                then, test, otherwise = (self.expression(part) for part in children)
+                return nodes.Conditional(test, then, otherwise, span)
+            case "chain":
+                return nodes.Chain(tuple(self.expression(link) for link in children), span)
+            case "overridden":
+                overrides = tuple(self.override(_tree(part)) for part in children[1:])
+                return nodes.Overridden(self.expression(children[0]), overrides, span)
+            case "conjunction" | "disjunction" | "power" as rule:
+                operator = {
+                    "conjunction": nodes.BinaryOperator.AND,
+                    "disjunction": nodes.BinaryOperator.OR,
+                    "power": nodes.BinaryOperator.POWER,
+                }[rule]
+                return nodes.Binary(operator, self.expression(children[0]), self.expression(children[1]), span)
+            case "sum" | "product" | "comparison":
+                operator = nodes.BinaryOperator(str(children[1]))
+                return nodes.Binary(operator, self.expression(children[0]), self.expression(children[2]), span)
+            case other:
+                raise AssertionError(f"the grammar has an expression {other} that the builder lacks")
+
+    def override(self, tree: Tree[Token]) -> nodes.Override:
+        word, *arguments = tree.children
+        return nodes.Override(str(word) == "first", self.arguments(list(arguments)), self.span(tree))
+
+
+def _shift(expression: nodes.Expression, source: Source, start: int) -> nodes.Expression:
+    """The expression with its outermost span moved to where it stands in `source`."""
+    inner = expression.span
+    return replace(expression, span=Span(source, start + inner.start, start + inner.end))
+
+
+def _tree(child: Tree[Token] | Token | None) -> Tree[Token]:
+    assert isinstance(child, Tree)
+    return child
+
+
+def _token(child: Tree[Token] | Token | None) -> Token:
+    assert isinstance(child, Token)
+    return child
+
+
+def _doc(child: Tree[Token] | Token | None) -> str:
+    if child is None:
+        return ""
+    lines = str(child)[3:-3].strip().splitlines()
+    return "\n".join(line.strip() for line in lines)

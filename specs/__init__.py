@@ -1,0 +1,1 @@
+"""The packaged specs, as package data."""
