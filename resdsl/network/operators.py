@@ -6,7 +6,7 @@ the language and of the JSON document.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from resdsl.network.types import He, Init, Pair, PerCopy, Shape, Tap
@@ -243,11 +243,12 @@ PER_COPY_FIELDS: dict[type[Operator], tuple[str, ...]] = {
 class Unit:
     """after(shortcut(tap) + branch(x)).
 
-    input, output: shapes without the batch. label: how it was called, as in `basic(32, stride = 2)`.
+    input, output: shapes without the batch. label: how it was called, as in `basic(32, stride = 2)`; no part of what
+    the unit is.
     """
 
     name: str
-    label: str
+    label: str = field(compare=False)
     input: Shape
     output: Shape
     branch: Chain

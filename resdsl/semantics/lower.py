@@ -314,7 +314,7 @@ class _Lowering:
         activated = chain_output(branch[:lead], source)
 
         def fit(kind: ClauseKind, default: Tap) -> tuple[Tap, Fitted | None]:
-            tap = body.tap(kind, default, context.place)
+            tap = body.tap(kind, default, context.place) if lead else Tap.INPUT
             value = self.resolved(body.chain(kind) or ChainValue(()), context.place)
             if any(isinstance(item, Nothing) for item in value.items):
                 if len(value.items) > 1:

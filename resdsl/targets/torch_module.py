@@ -1,0 +1,71 @@
+"""A network as a live PyTorch module: its own generated source, executed.
+
+What `--target torch` writes is what `load()` runs, so a traceback, a debugger or `inspect.getsource` shows the code
+that a reader of the file would see. Modules pickle with their source, as torch.fx's do.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import linecache
+import sys
+from collections.abc import Mapping
+from functools import lru_cache
+from hashlib import sha256
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from resdsl.network.network import Network
+from resdsl.network.tensors import initial_weights
+from resdsl.targets.torch_source import torch_source
+
+
+def torch_module(network: Network, weights: Mapping[str, NDArray[np.float32]] | None = None) -> nn.Module:
+    """The network's module in float32 on the CPU, in training mode, with `weights` (by default those of seed 0)."""
+    weights = initial_weights(network) if weights is None else weights
+    with torch.device("meta"):
+        module: nn.Module = _network_class(torch_source(network))()
+    state: dict[str, torch.Tensor] = {}
+    for name, tensor in module.state_dict().items():
+        if name.endswith(".num_batches_tracked") and name not in weights:
+            state[name] = torch.zeros((), dtype=tensor.dtype)
+        else:
+            state[name] = torch.from_numpy(np.array(weights[name]))
+    module.load_state_dict(state, strict=True, assign=True)
+    return module
+
+
+def _network_class(source: str) -> type[nn.Module]:
+    return _load(source).__dict__["NETWORK"]
+
+
+@lru_cache(maxsize=64)
+def _load(source: str) -> ModuleType:
+    """The executed source as a module; the same text gives the same classes within a process."""
+    name = f"resdsl.generated_{sha256(source.encode()).hexdigest()[:16]}"
+    module = ModuleType(name)
+    filename = f"<{name}>"
+    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+    sys.modules[name] = module
+    exec(compile(source, filename, "exec"), module.__dict__)  # our own text, made from a checked network
+    own = [value for value in module.__dict__.values() if isinstance(value, type) and value.__module__ == name]
+    for kind in own:
+        copyreg.pickle(kind, _reduce)
+    module.__dict__["NETWORK"] = own[-1]
+    module.__dict__["SOURCE"] = source
+    return module
+
+
+def _reduce(module: nn.Module) -> tuple[Any, ...]:
+    kind = type(module)
+    return _rebuild, (sys.modules[kind.__module__].__dict__["SOURCE"], kind.__qualname__), module.__dict__
+
+
+def _rebuild(source: str, name: str) -> nn.Module:
+    kind: type[nn.Module] = _load(source).__dict__[name]
+    return kind.__new__(kind)
