@@ -28,15 +28,15 @@ from resdsl.targets.torch_source import torch_source
 def torch_module(network: Network, weights: Mapping[str, NDArray[np.float32]] | None = None) -> nn.Module:
     """The network's module in float32 on the CPU, in training mode, with `weights` (by default those of seed 0)."""
     weights = initial_weights(network) if weights is None else weights
-    with torch.device("meta"):
-        module: nn.Module = _network_class(torch_source(network))()
+    with torch.random.fork_rng(devices=[]):  # the source draws weights of its own, which must not move the user's seed
+        module = _network_class(torch_source(network))()
     state: dict[str, torch.Tensor] = {}
     for name, tensor in module.state_dict().items():
         if name.endswith(".num_batches_tracked") and name not in weights:
             state[name] = torch.zeros((), dtype=tensor.dtype)
         else:
-            state[name] = torch.from_numpy(np.array(weights[name]))
-    module.load_state_dict(state, strict=True, assign=True)
+            state[name] = torch.from_numpy(np.ascontiguousarray(weights[name]))
+    module.load_state_dict(state, strict=True)
     return module
 
 

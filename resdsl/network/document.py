@@ -1,0 +1,669 @@
+"""The network as canonical JSON, and back.
+
+`schema/network.schema.json` describes the document. Networks that are equal and were written at the same places have
+the same text; reading it gives an equal network. Whatever is read is checked first: JSON, schema, shapes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from functools import cache
+from itertools import count, islice
+from typing import TYPE_CHECKING, NoReturn, TypeAlias, cast
+
+from resdsl.diagnostics import Diagnostic, SpecError, did_you_mean
+from resdsl.network.network import Network, count_units, inner_chains
+from resdsl.network.operators import (
+    OPERATOR_NAMES,
+    OPERATORS,
+    PER_COPY_FIELDS,
+    Chain,
+    Element,
+    Gate,
+    Operator,
+    Partial,
+    Run,
+    Scale,
+    Shortcut,
+    Unit,
+    Units,
+)
+from resdsl.network.shapes import ShapeError, chain_output, output, with_channels
+from resdsl.network.types import He, Image, Init, Orthogonal, Pair, PerCopy, Shape, Tap, Vector, Xavier, Zero
+from resdsl.source import Location, Source, Span
+
+if TYPE_CHECKING:
+    from jsonschema import ValidationError
+    from jsonschema.protocols import Validator
+
+Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+
+VERSION = 1
+"""Of the document; `resdsl` in it."""
+
+MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
+MAX_DOCUMENT_UNITS = 100_000
+MAX_DEPTH = 512
+"""Arrays and objects in each other; a unit in a unit takes six."""
+MAX_PROBLEMS = 20
+"""No more than this many defects are told at once."""
+
+INITS: dict[str, type[Init]] = {"he": He, "xavier": Xavier, "orthogonal": Orthogonal, "zero": Zero}
+INIT_NAMES: dict[type[Init], str] = {kind: name for name, kind in INITS.items()}
+
+
+def to_document(network: Network) -> dict[str, Json]:
+    """The document of a network: JSON values, keys in the order of the types' fields."""
+    return {
+        "resdsl": VERSION,
+        "name": network.name,
+        "doc": network.doc,
+        "input": _write_shape(network.input),
+        "stem": _write_chain(network.stem),
+        "stages": [_write_chain(stage) for stage in network.stages],
+        "head": _write_chain(network.head),
+        "spans": {pointer: _write_location(location) for pointer, location in network.spans.items()},
+    }
+
+
+def to_json(network: Network) -> str:
+    """The document's text, which ends with a line break."""
+    return json.dumps(to_document(network), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def from_document(document: Json, *, max_units: int = MAX_DOCUMENT_UNITS) -> Network:
+    """The network of a document. Raises SpecError where it is not one."""
+    network, problems = _checked(document, max_units)
+    if network is None:
+        raise SpecError([problem.diagnostic(None) for problem in problems])
+    return network
+
+
+def from_json(source: Source, *, max_units: int = MAX_DOCUMENT_UNITS) -> Network:
+    """The network of a document's text. Raises SpecError where it is not one."""
+    if len(source.text.encode("utf-8", "surrogatepass")) > MAX_DOCUMENT_BYTES:
+        _refuse(f"{source.name} has more than {MAX_DOCUMENT_BYTES:,} bytes, the most that a document may have")
+    try:
+        document = cast(Json, _DECODER.decode(source.text))
+    except json.JSONDecodeError as error:
+        _refuse(f"this is no JSON: {error.msg[:1].lower()}{error.msg[1:]}", Span(source, error.pos, error.pos + 1))
+    except RecursionError:
+        _refuse(_TOO_DEEP)
+    network, problems = _checked(document, max_units)
+    if network is None:
+        raise SpecError([problem.diagnostic(Span(source, *_place(source.text, problem.path))) for problem in problems])
+    return network
+
+
+# Writing.
+
+
+_Part: TypeAlias = "float | Init | Element | tuple[_Part, ...]"
+
+
+def _write_chain(chain: Chain) -> list[Json]:
+    return [_write(element) for element in chain]
+
+
+def _write(part: _Part) -> Json:
+    match part:
+        case int() | float():
+            return part
+        case tuple():
+            return [_write(inner) for inner in part]
+        case Units(runs=runs):
+            return {"units": [{"count": run.count, "unit": _write_unit(run.unit)} for run in runs]}
+        case He() | Xavier() | Orthogonal() | Zero():
+            return {INIT_NAMES[type(part)]: _write_fields(part)}
+        case _:
+            return {OPERATOR_NAMES[type(part)]: _write_fields(part)}
+
+
+def _write_fields(part: Init | Operator) -> dict[str, Json]:
+    written: dict[str, Json] = {}
+    for field in fields(part):
+        value: _Part = getattr(part, field.name)
+        written[field.name] = _write(_floats(cast(PerCopy, value)) if field.type in ("float", "PerCopy") else value)
+    return written
+
+
+def _floats(value: PerCopy) -> PerCopy:
+    return tuple(float(number) for number in value) if isinstance(value, tuple) else float(value)
+
+
+def _write_unit(unit: Unit) -> dict[str, Json]:
+    shortcut = unit.shortcut
+    return {
+        "name": unit.name,
+        "label": unit.label,
+        "input": _write_shape(unit.input),
+        "output": _write_shape(unit.output),
+        "changes_shape": unit.changes_shape,
+        "branch": _write_chain(unit.branch),
+        "shortcut": {
+            "tap": shortcut.tap.value,
+            "chain": None if shortcut.chain is None else _write_chain(shortcut.chain),
+            "projection": shortcut.projection,
+        },
+        "after": _write_chain(unit.after),
+    }
+
+
+def _write_shape(shape: Shape) -> dict[str, Json]:
+    match shape:
+        case Image(channels=channels, height=height, width=width):
+            return {"image": [channels, height, width]}
+        case Vector(features=features):
+            return {"vector": features}
+
+
+def _write_location(location: Location) -> dict[str, Json]:
+    return {field.name: getattr(location, field.name) for field in fields(location)}
+
+
+# Reading. The schema holds for what these functions are given, so what it says is asserted here.
+
+
+def _read_network(document: Json) -> Network:
+    root = _object(document)
+    return Network(
+        name=_text(root["name"]),
+        doc=_text(root["doc"]),
+        input=_read_shape(root["input"]),
+        stem=_read_chain(root["stem"]),
+        stages=tuple(_read_chain(stage) for stage in _array(root["stages"])),
+        head=_read_chain(root["head"]),
+        spans={pointer: _read_location(location) for pointer, location in _object(root["spans"]).items()},
+    )
+
+
+def _read_chain(value: Json) -> Chain:
+    return tuple(_read_element(element) for element in _array(value))
+
+
+def _read_element(value: Json) -> Element:
+    name, inside = _only(value)
+    if name == "units":
+        return Units(tuple(_read_run(run) for run in _array(inside)))
+    return cast(Operator, _read_fields(OPERATORS[name], inside))
+
+
+def _read_fields(kind: type[Operator] | type[Init], value: Json) -> object:
+    values = _object(value)
+    make = cast(Callable[..., object], kind)
+    return make(**{field.name: _READ[str(field.type)](values[field.name]) for field in fields(kind)})
+
+
+def _read_run(value: Json) -> Run:
+    run = _object(value)
+    return Run(_whole(run["count"]), _read_unit(run["unit"]))
+
+
+def _read_unit(value: Json) -> Unit:
+    unit = _object(value)
+    return Unit(
+        name=_text(unit["name"]),
+        label=_text(unit["label"]),
+        input=_read_shape(unit["input"]),
+        output=_read_shape(unit["output"]),
+        branch=_read_chain(unit["branch"]),
+        shortcut=_read_shortcut(unit["shortcut"]),
+        after=_read_chain(unit["after"]),
+    )
+
+
+def _read_shortcut(value: Json) -> Shortcut:
+    shortcut = _object(value)
+    chain = shortcut["chain"]
+    return Shortcut(
+        tap=Tap(shortcut["tap"]),
+        chain=None if chain is None else _read_chain(chain),
+        projection=_truth(shortcut["projection"]),
+    )
+
+
+def _read_shape(value: Json) -> Shape:
+    name, extents = _only(value)
+    if name == "vector":
+        return Vector(_whole(extents))
+    channels, height, width = map(_whole, _array(extents))
+    return Image(channels, height, width)
+
+
+def _read_location(value: Json) -> Location:
+    location = _object(value)
+    return Location(
+        _text(location["file"]),
+        _whole(location["line"]),
+        _whole(location["column"]),
+        _whole(location["end_line"]),
+        _whole(location["end_column"]),
+    )
+
+
+def _read_pair(value: Json) -> Pair:
+    height, width = map(_whole, _array(value))
+    return height, width
+
+
+def _read_per_copy(value: Json) -> PerCopy:
+    return tuple(map(_number, value)) if isinstance(value, list) else _number(value)
+
+
+def _read_init(value: Json) -> Init:
+    name, inside = _only(value)
+    return cast(Init, _read_fields(INITS[name], inside))
+
+
+def _read_chains(value: Json) -> tuple[Chain, ...]:
+    return tuple(map(_read_chain, _array(value)))
+
+
+def _object(value: Json) -> dict[str, Json]:
+    assert isinstance(value, dict)
+    return value
+
+
+def _only(value: Json) -> tuple[str, Json]:
+    (item,) = _object(value).items()
+    return item
+
+
+def _array(value: Json) -> list[Json]:
+    assert isinstance(value, list)
+    return value
+
+
+def _text(value: Json) -> str:
+    assert isinstance(value, str)
+    return value
+
+
+def _whole(value: Json) -> int:
+    assert isinstance(value, int)
+    return value
+
+
+def _number(value: Json) -> float:
+    assert isinstance(value, int | float)
+    return float(value)
+
+
+def _truth(value: Json) -> bool:
+    assert isinstance(value, bool)
+    return value
+
+
+_READ: dict[str, Callable[[Json], object]] = {
+    "int": _whole,
+    "bool": _truth,
+    "float": _number,
+    "Pair": _read_pair,
+    "PerCopy": _read_per_copy,
+    "Init": _read_init,
+    "Chain": _read_chain,
+    "tuple[Chain, ...]": _read_chains,
+}
+"""How a field of an operator is read, by its declared type."""
+
+
+# Checking.
+
+
+Path: TypeAlias = tuple[str | int, ...]
+"""Keys and numbers that lead from the document to a part of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with the part at `path`; `words` follow its name."""
+
+    path: Path
+    words: str
+    help: str = ""
+
+    def diagnostic(self, span: Span | None) -> Diagnostic:
+        message = f"{pointer(self.path) or 'the document'} {self.words}"
+        return Diagnostic("document", message, span, help=self.help)
+
+
+def pointer(path: Path) -> str:
+    """The JSON pointer (RFC 6901), what cannot be printed replaced."""
+    steps = (str(step).replace("~", "~0").replace("/", "~1") for step in path)
+    return "".join(f"/{''.join(c if c.isprintable() else '?' for c in step)}" for step in steps)
+
+
+_TOO_DEEP = f"the document is nested more than {MAX_DEPTH} deep"
+
+
+def _refuse(message: str, span: Span | None = None) -> NoReturn:
+    raise SpecError([Diagnostic("document", message, span)]) from None
+
+
+def _checked(document: Json, max_units: int) -> tuple[Network | None, list[Problem]]:
+    """The network, or what is wrong with the document."""
+    problems = _first(_value_problems(document)) or _first(_schema_problems(document))
+    if problems:
+        return None, problems
+    network = _read_network(document)
+    units = sum(count_units(chain) for _, chain in network.sections())
+    if units > max_units:
+        return None, [Problem((), f"has {units:,} units: more than the {max_units:,} that a network may have")]
+    problems = _first(_Shapes(document).network(network))
+    return (None, problems) if problems else (network, [])
+
+
+def _first(problems: Iterable[Problem]) -> list[Problem]:
+    return list(islice(problems, MAX_PROBLEMS))
+
+
+def _value_problems(document: Json) -> Iterator[Problem]:
+    """What no schema speaks of: values that JSON or UTF-8 cannot hold, keys that stand twice, depth."""
+    waiting: list[tuple[Path, Json]] = [((), document)]
+    while waiting:
+        path, value = waiting.pop()
+        if len(path) > MAX_DEPTH:
+            yield Problem((), f"is nested more than {MAX_DEPTH} deep")
+            return
+        match value:
+            case _Repeating():
+                yield Problem(path, f"holds the key {_shown(value.repeated)} more than once")
+            case dict():
+                if all(isinstance(key, str) and _is_unicode(key) for key in value):
+                    waiting += [((*path, key), part) for key, part in reversed(value.items())]
+                else:
+                    yield Problem(path, "has a key that is no Unicode text")
+            case list():
+                waiting += [((*path, number), part) for number, part in reversed([*enumerate(value)])]
+            case str():
+                if not _is_unicode(value):
+                    yield Problem(path, "is no Unicode text: it has half of a surrogate pair")
+            case int() | float():
+                if not abs(value) <= sys.float_info.max:
+                    yield Problem(path, "is not a finite number")
+            case None:
+                pass
+
+
+def _is_unicode(text: str) -> bool:
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _schema_problems(document: Json) -> Iterator[Problem]:
+    """Where the document departs from the schema. Chains are checked one by one, so depth costs no stack."""
+    root, chain = _validators()
+    waiting: deque[tuple[Path, Json, Validator]] = deque([((), document, root)])
+    while waiting:
+        path, value, validator = waiting.popleft()
+        told: set[Problem] = set()
+        for error in validator.iter_errors(value):
+            where = (*path, *error.absolute_path)
+            if error.validator == "$ref":
+                waiting.append((where, cast(Json, error.instance), chain))
+                continue
+            problem = _schema_problem(where, error)
+            if problem not in told:
+                told.add(problem)
+                yield problem
+
+
+@cache
+def _validators() -> tuple[Validator, Validator]:
+    """Validators of a document and of a chain. For a reference to a chain they yield an error of `$ref`, for later."""
+    # Imported here, for the commands that read no document: jsonschema takes 70 ms.
+    from importlib import resources
+
+    from jsonschema import Draft202012Validator, ValidationError, validators
+
+    chain = "#/$defs/chain"
+    follow = Draft202012Validator.VALIDATORS["$ref"]
+
+    def reference(validator: Validator, to: str, value: Json, schema: Mapping[str, Json]) -> Iterator[ValidationError]:
+        if to == chain:
+            yield ValidationError("later")
+        else:
+            yield from follow(validator, to, value, schema)
+
+    def is_whole(_: object, value: object) -> bool:
+        return isinstance(value, int) and not isinstance(value, bool)
+
+    types = Draft202012Validator.TYPE_CHECKER.redefine("integer", is_whole)  # the draft's own takes 1.0 for one
+    kind = validators.extend(Draft202012Validator, {"$ref": reference}, type_checker=types)
+    schema = json.loads(resources.files("resdsl.network.schema").joinpath("network.schema.json").read_text("utf-8"))
+    root = kind(schema)
+    return root, root.evolve(schema=schema["$defs"]["chain"])
+
+
+_KINDS = {
+    "object": "an object",
+    "array": "an array",
+    "string": "a text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "null": "null",
+}
+
+
+def _schema_problem(path: Path, error: ValidationError) -> Problem:
+    value, rule = cast(Json, error.instance), cast(Json, error.validator_value)
+    schema = cast(Mapping[str, Json], error.schema)
+    shown = _shown(value)
+    match error.validator, rule:
+        case "type", _:
+            kinds = [rule] if isinstance(rule, str) else _array(rule)
+            return Problem(path, f"must be {' or '.join(_KINDS[_text(kind)] for kind in kinds)}, and this is {shown}")
+        case "required", list():
+            missing = [key for key in rule if key not in _object(value)]
+            return Problem(path, f"lacks {_listed(missing)}")
+        case "additionalProperties", _:
+            known = _object(schema["properties"])
+            unknown = [key for key in _object(value) if key not in known]
+            return Problem(path, f"has the unknown key {_listed(unknown)}", did_you_mean(unknown[0], known))
+        case ("minProperties" | "maxProperties"), _:
+            keys = _object(value)
+            return Problem(path, f"must have one key, and it has {_listed(keys) or 'none'}")
+        case ("minItems" | "maxItems"), _:
+            bound = "at least" if error.validator == "minItems" else "at most"
+            return Problem(path, f"must hold {bound} {rule}, and it holds {len(_array(value))}")
+        case "minimum", _:
+            return Problem(path, f"must be at least {rule}, and this is {shown}")
+        case "exclusiveMinimum", _:
+            return Problem(path, f"must be above {rule}, and this is {shown}")
+        case "maximum", _:
+            return Problem(path, f"must be at most {rule:,}, and this is {shown}")
+        case "exclusiveMaximum", _:
+            return Problem(path, f"must be below {rule}, and this is {shown}")
+        case "const", _:
+            return Problem(path, f"must be {rule}, the version of the format that is known here, and this is {shown}")
+        case "enum", list():
+            return Problem(path, f"must be one of {_listed(rule)}, and this is {shown}")
+        case "pattern", _:
+            return Problem(path, f"does not have the right form: {shown}", _text(schema["description"]))
+        case keyword, _:
+            raise AssertionError(f"the schema says {keyword}, and there are no words for it")
+
+
+def _listed(values: Iterable[Json]) -> str:
+    return ", ".join(_shown(value) for value in values)
+
+
+def _shown(value: Json) -> str:
+    match value:
+        case dict():
+            return "an object"
+        case list():
+            return "an array"
+        case _:
+            text = json.dumps(value)
+            return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+@dataclass(frozen=True, slots=True)
+class _Where:
+    """Around a chain: the section it is in, and how many copies there are of the unit (None outside of units)."""
+
+    section: str
+    copies: int | None = None
+
+
+class _Shapes:
+    """Checks what follows from the operators: shapes, and which operators may stand where.
+
+    Chains give back the shape that leaves them, or None where it is not known because of a problem told before.
+    """
+
+    def __init__(self, document: Json) -> None:
+        self.document = document
+        self.problems: list[Problem] = []
+
+    def network(self, network: Network) -> list[Problem]:
+        shape: Shape | None = network.input
+        paths: list[Path] = [("stem",), *(("stages", number) for number in range(len(network.stages))), ("head",)]
+        for path, (_, chain) in zip(paths, network.sections(), strict=True):
+            shape = self.chain(chain, shape, path, _Where("network"))
+        return self.problems
+
+    def tell(self, path: Path, words: str, help: str = "") -> None:
+        self.problems.append(Problem(path, words, help))
+
+    def chain(self, chain: Chain, shape: Shape | None, path: Path, where: _Where) -> Shape | None:
+        for number, element in enumerate(chain):
+            here = (*path, number)
+            if isinstance(element, Units):
+                shape = self.units(element, shape, (*here, "units"), where)
+            else:
+                shape = self.operator(element, shape, (*here, OPERATOR_NAMES[type(element)]), where)
+        return shape
+
+    def units(self, units: Units, shape: Shape | None, path: Path, where: _Where) -> Shape:
+        if where.section not in ("network", "branch"):
+            self.tell(path, "cannot stand here: shortcuts, and what follows the addition, hold no units")
+        for number, run in enumerate(units.runs):
+            here: Path = (*path, number)
+            unit = run.unit
+            if shape is not None and unit.input != shape:
+                self.tell((*here, "unit", "input"), f"is {unit.input}, and what the unit reads here is {shape}")
+            if run.count > 1 and unit.output != unit.input:
+                self.tell((*here, "count"), f"must be 1: the unit reads {unit.input} and gives {unit.output}")
+            self.unit(unit, (*here, "unit"), run.count)
+            shape = unit.output
+        return units.runs[-1].unit.output
+
+    def unit(self, unit: Unit, path: Path, copies: int) -> None:
+        if self.written(path, "changes_shape") != unit.changes_shape:
+            self.tell((*path, "changes_shape"), f"must be {_shown(unit.changes_shape)}: {unit.input} becomes {unit.output}")
+        branch = self.chain(unit.branch, unit.input, (*path, "branch"), _Where("branch", copies))
+        if branch is None:
+            return
+        read = chain_output(unit.branch[: unit.lead], unit.input) if unit.shortcut.tap is Tap.ACTIVATED else unit.input
+        if unit.shortcut.chain is not None:
+            where = _Where("shortcut", copies)
+            shortcut = self.chain(unit.shortcut.chain, read, (*path, "shortcut", "chain"), where)
+            if shortcut is not None and shortcut != branch:
+                self.tell((*path, "shortcut"), f"gives {shortcut}, and the branch gives {branch}")
+        after = self.chain(unit.after, branch, (*path, "after"), _Where("after", copies))
+        if after is not None and after != unit.output:
+            self.tell((*path, "output"), f"is {unit.output}, and what the unit gives is {after}")
+
+    def operator(self, operator: Operator, shape: Shape | None, path: Path, where: _Where) -> Shape | None:
+        self.rules(operator, path, where)
+        if shape is None:
+            return None
+        told = len(self.problems)
+        fits = not isinstance(operator, Partial) or operator.channels <= shape.channels
+        read = with_channels(shape, operator.channels) if isinstance(operator, Partial) else shape
+        for inner_path, chain in _inner(operator, path) if fits else ():
+            self.chain(chain, read, inner_path, where)
+        if len(self.problems) > told:
+            return None
+        try:
+            return output(operator, shape)
+        except ShapeError as error:
+            self.tell(path, f"cannot stand here: {error.message}", error.help)
+            return None
+
+    def rules(self, operator: Operator, path: Path, where: _Where) -> None:
+        """What holds for an operator whatever it reads."""
+        if where.section != "shortcut":
+            if isinstance(operator, Gate):
+                self.tell(path, "cannot stand here: a gate stands on a shortcut")
+            if isinstance(operator, Scale) and operator.branch != 1:
+                self.tell((*path, "branch"), "must be 1: other than on a shortcut there is no branch to multiply")
+        for name in PER_COPY_FIELDS.get(type(operator), ()):
+            value: PerCopy = getattr(operator, name)
+            if not isinstance(value, tuple):
+                continue
+            if where.copies is None:
+                self.tell((*path, name), "must be a number: only within a unit there is one for each copy")
+            elif len(value) != where.copies:
+                self.tell((*path, name), f"must hold {where.copies}, one for each copy, and it holds {len(value)}")
+
+    def written(self, path: Path, key: str) -> Json:
+        """What the document says at `key` of the object at `path`."""
+        value = self.document
+        for step in path:
+            value = _array(value)[step] if isinstance(step, int) else _object(value)[step]
+        return _object(value)[key]
+
+
+def _inner(operator: Operator, path: Path) -> list[tuple[Path, Chain]]:
+    """The chains inside an operator, and where they stand."""
+    chains = inner_chains(operator)
+    if isinstance(operator, Partial):
+        return [((*path, "chain"), chain) for chain in chains]
+    return [((*path, "chains", number), chain) for number, chain in enumerate(chains)]
+
+
+# The text.
+
+
+class _Repeating(dict[str, Json]):
+    """An object of which a key stands more than once in the text."""
+
+    def __init__(self, pairs: list[tuple[str, Json]]) -> None:
+        super().__init__(pairs)
+        self.repeated = Counter(key for key, _ in pairs).most_common(1)[0][0]
+
+
+def _object_of(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    result = dict(pairs)
+    return result if len(result) == len(pairs) else _Repeating(pairs)
+
+
+def _integer_of(digits: str) -> int | float:
+    """Beyond 64 bits no field is whole, and Python refuses to read thousands of digits."""
+    return int(digits) if len(digits) < 20 else float(digits)
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object_of, parse_int=_integer_of)
+
+
+def _place(text: str, path: Path) -> tuple[int, int]:
+    """Where the value at `path` begins and ends in the text of a document."""
+
+    def skip(at: int) -> int:
+        match = _BETWEEN.match(text, at)
+        return match.end() if match else at
+
+    at = skip(0)
+    for step in path:
+        keyed = text[at] == "{"
+        at = skip(at + 1)
+        for number in count():
+            key: Json = number
+            if keyed:
+                key, at = _DECODER.raw_decode(text, at)
+                at = skip(at)
+            if key == step:
+                break
+            at = skip(_DECODER.raw_decode(text, at)[1])
+    return at, _DECODER.raw_decode(text, at)[1]
+
+
+_BETWEEN = re.compile(r"[\s:,]*")
