@@ -1,1 +1,1 @@
-""""""
+"""What can be computed about a network without running it."""

@@ -1,1 +1,47 @@
-""""""
+"""The command line: parse arguments, call the library, print. Commands load when they are called."""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+from resdsl._version import __version__
+
+COMMANDS = {
+    "compile": "Write a network for a target: torch, onnx, json.",
+    "check": "Say what is wrong with specs.",
+    "show": "Show units, shapes, parameters and costs of a network.",
+    "verify": "Compare every target on the same input.",
+    "completion": "Print the shell's completion script.",
+}
+"""Each is the function of its name in the module of its name."""
+
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        return importlib.import_module(f"resdsl.cli.{cmd_name}").command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="resdsl")
+def main() -> None:
+    """A language for residual networks, compiled to PyTorch and ONNX.
+
+    \b
+    resdsl check specs/preact1001.resnet
+    resdsl show std/preact1001
+    resdsl compile std/preact1001 --target onnx -o preact1001.onnx
+    """
+
+
+__all__ = ["main"]

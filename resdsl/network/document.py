@@ -1,7 +1,7 @@
 """The network as canonical JSON, and back.
 
-`schema/network.schema.json` describes the document. Networks that are equal and were written at the same places have
-the same text; reading it gives an equal network. Whatever is read is checked first: JSON, schema, shapes.
+`schema/network.schema.json` describes the document. A network has one text, and reading it gives an equal network.
+Whatever is read is checked: the JSON, the schema, and then the shapes, which no schema can speak of.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
 from itertools import count, islice
-from typing import TYPE_CHECKING, NoReturn, TypeAlias, cast
+from typing import TYPE_CHECKING, NoReturn, TypeAlias, TypeVar, cast
 
 from resdsl.diagnostics import Diagnostic, SpecError, did_you_mean
 from resdsl.network.network import Network, count_units, inner_chains
@@ -38,10 +38,11 @@ from resdsl.network.types import He, Image, Init, Orthogonal, Pair, PerCopy, Sha
 from resdsl.source import Location, Source, Span
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
     from jsonschema import ValidationError
     from jsonschema.protocols import Validator
 
-Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 VERSION = 1
 """Of the document; `resdsl` in it."""
@@ -53,22 +54,13 @@ MAX_DEPTH = 512
 MAX_PROBLEMS = 20
 """No more than this many defects are told at once."""
 
-INITS: dict[str, type[Init]] = {"he": He, "xavier": Xavier, "orthogonal": Orthogonal, "zero": Zero}
-INIT_NAMES: dict[type[Init], str] = {kind: name for name, kind in INITS.items()}
+_INITS: dict[str, type[Init]] = {"he": He, "xavier": Xavier, "orthogonal": Orthogonal, "zero": Zero}
+_INIT_NAMES: dict[type[Init], str] = {kind: name for name, kind in _INITS.items()}
 
 
 def to_document(network: Network) -> dict[str, Json]:
     """The document of a network: JSON values, keys in the order of the types' fields."""
-    return {
-        "resdsl": VERSION,
-        "name": network.name,
-        "doc": network.doc,
-        "input": _write_shape(network.input),
-        "stem": _write_chain(network.stem),
-        "stages": [_write_chain(stage) for stage in network.stages],
-        "head": _write_chain(network.head),
-        "spans": {pointer: _write_location(location) for pointer, location in network.spans.items()},
-    }
+    return {"resdsl": VERSION, **_write_fields(network)}
 
 
 def to_json(network: Network) -> str:
@@ -78,10 +70,7 @@ def to_json(network: Network) -> str:
 
 def from_document(document: Json, *, max_units: int = MAX_DOCUMENT_UNITS) -> Network:
     """The network of a document. Raises SpecError where it is not one."""
-    network, problems = _checked(document, max_units)
-    if network is None:
-        raise SpecError([problem.diagnostic(None) for problem in problems])
-    return network
+    return _checked(document, max_units, lambda _: None)
 
 
 def from_json(source: Source, *, max_units: int = MAX_DOCUMENT_UNITS) -> Network:
@@ -93,38 +82,44 @@ def from_json(source: Source, *, max_units: int = MAX_DOCUMENT_UNITS) -> Network
     except json.JSONDecodeError as error:
         _refuse(f"this is no JSON: {error.msg[:1].lower()}{error.msg[1:]}", Span(source, error.pos, error.pos + 1))
     except RecursionError:
-        _refuse(_TOO_DEEP)
-    network, problems = _checked(document, max_units)
-    if network is None:
-        raise SpecError([problem.diagnostic(Span(source, *_place(source.text, problem.path))) for problem in problems])
-    return network
+        _refuse(f"the document {_TOO_DEEP}")
+    return _checked(document, max_units, lambda path: Span(source, *_place(source.text, path)))
 
 
-# Writing.
+# Writing. Fields are written by what they hold.
 
 
-_Part: TypeAlias = "float | Init | Element | tuple[_Part, ...]"
-
-
-def _write_chain(chain: Chain) -> list[Json]:
-    return [_write(element) for element in chain]
+_Composite: TypeAlias = Network | Run | Unit | Shortcut | Operator | Init | Location
+_Part: TypeAlias = "_Composite | Units | Shape | Tap | float | str | tuple[_Part, ...] | Mapping[str, Location] | None"
 
 
 def _write(part: _Part) -> Json:
     match part:
-        case int() | float():
+        case None | int() | float() | str():
             return part
         case tuple():
             return [_write(inner) for inner in part]
+        case Mapping():
+            return {key: _write(inner) for key, inner in part.items()}
+        case Tap():
+            return part.value
+        case Image(channels=channels, height=height, width=width):
+            return {"image": [channels, height, width]}
+        case Vector(features=features):
+            return {"vector": features}
         case Units(runs=runs):
-            return {"units": [{"count": run.count, "unit": _write_unit(run.unit)} for run in runs]}
+            return {"units": [_write(run) for run in runs]}
+        case Unit():
+            return _write_unit(part)
+        case Network() | Run() | Shortcut() | Location():
+            return _write_fields(part)
         case He() | Xavier() | Orthogonal() | Zero():
-            return {INIT_NAMES[type(part)]: _write_fields(part)}
+            return {_INIT_NAMES[type(part)]: _write_fields(part)}
         case _:
             return {OPERATOR_NAMES[type(part)]: _write_fields(part)}
 
 
-def _write_fields(part: Init | Operator) -> dict[str, Json]:
+def _write_fields(part: _Composite) -> dict[str, Json]:
     written: dict[str, Json] = {}
     for field in fields(part):
         value: _Part = getattr(part, field.name)
@@ -132,54 +127,30 @@ def _write_fields(part: Init | Operator) -> dict[str, Json]:
     return written
 
 
+def _write_unit(unit: Unit) -> dict[str, Json]:
+    """The unit's fields, `changes_shape` behind `output`."""
+    written: dict[str, Json] = {}
+    for name, value in _write_fields(unit).items():
+        written[name] = value
+        if name == "output":
+            written["changes_shape"] = unit.changes_shape
+    return written
+
+
 def _floats(value: PerCopy) -> PerCopy:
     return tuple(float(number) for number in value) if isinstance(value, tuple) else float(value)
 
 
-def _write_unit(unit: Unit) -> dict[str, Json]:
-    shortcut = unit.shortcut
-    return {
-        "name": unit.name,
-        "label": unit.label,
-        "input": _write_shape(unit.input),
-        "output": _write_shape(unit.output),
-        "changes_shape": unit.changes_shape,
-        "branch": _write_chain(unit.branch),
-        "shortcut": {
-            "tap": shortcut.tap.value,
-            "chain": None if shortcut.chain is None else _write_chain(shortcut.chain),
-            "projection": shortcut.projection,
-        },
-        "after": _write_chain(unit.after),
-    }
+# Reading. Fields are read by their declared types. The schema holds for what these functions are given.
 
 
-def _write_shape(shape: Shape) -> dict[str, Json]:
-    match shape:
-        case Image(channels=channels, height=height, width=width):
-            return {"image": [channels, height, width]}
-        case Vector(features=features):
-            return {"vector": features}
+_T = TypeVar("_T")
 
 
-def _write_location(location: Location) -> dict[str, Json]:
-    return {field.name: getattr(location, field.name) for field in fields(location)}
-
-
-# Reading. The schema holds for what these functions are given, so what it says is asserted here.
-
-
-def _read_network(document: Json) -> Network:
-    root = _object(document)
-    return Network(
-        name=_text(root["name"]),
-        doc=_text(root["doc"]),
-        input=_read_shape(root["input"]),
-        stem=_read_chain(root["stem"]),
-        stages=tuple(_read_chain(stage) for stage in _array(root["stages"])),
-        head=_read_chain(root["head"]),
-        spans={pointer: _read_location(location) for pointer, location in _object(root["spans"]).items()},
-    )
+def _read_fields(kind: type[_T], value: Json) -> _T:
+    values = _object(value)
+    declared = fields(cast("type[DataclassInstance]", kind))
+    return kind(**{field.name: _READ[str(field.type)](values[field.name]) for field in declared})
 
 
 def _read_chain(value: Json) -> Chain:
@@ -189,61 +160,21 @@ def _read_chain(value: Json) -> Chain:
 def _read_element(value: Json) -> Element:
     name, inside = _only(value)
     if name == "units":
-        return Units(tuple(_read_run(run) for run in _array(inside)))
-    return cast(Operator, _read_fields(OPERATORS[name], inside))
-
-
-def _read_fields(kind: type[Operator] | type[Init], value: Json) -> object:
-    values = _object(value)
-    make = cast(Callable[..., object], kind)
-    return make(**{field.name: _READ[str(field.type)](values[field.name]) for field in fields(kind)})
-
-
-def _read_run(value: Json) -> Run:
-    run = _object(value)
-    return Run(_whole(run["count"]), _read_unit(run["unit"]))
-
-
-def _read_unit(value: Json) -> Unit:
-    unit = _object(value)
-    return Unit(
-        name=_text(unit["name"]),
-        label=_text(unit["label"]),
-        input=_read_shape(unit["input"]),
-        output=_read_shape(unit["output"]),
-        branch=_read_chain(unit["branch"]),
-        shortcut=_read_shortcut(unit["shortcut"]),
-        after=_read_chain(unit["after"]),
-    )
-
-
-def _read_shortcut(value: Json) -> Shortcut:
-    shortcut = _object(value)
-    chain = shortcut["chain"]
-    return Shortcut(
-        tap=Tap(shortcut["tap"]),
-        chain=None if chain is None else _read_chain(chain),
-        projection=_truth(shortcut["projection"]),
-    )
+        return Units(tuple(_read_fields(Run, run) for run in _array(inside)))
+    return _read_fields(OPERATORS[name], inside)
 
 
 def _read_shape(value: Json) -> Shape:
-    name, extents = _only(value)
+    name, inside = _only(value)
     if name == "vector":
-        return Vector(_whole(extents))
-    channels, height, width = map(_whole, _array(extents))
+        return Vector(_whole(inside))
+    channels, height, width = map(_whole, _array(inside))
     return Image(channels, height, width)
 
 
-def _read_location(value: Json) -> Location:
-    location = _object(value)
-    return Location(
-        _text(location["file"]),
-        _whole(location["line"]),
-        _whole(location["column"]),
-        _whole(location["end_line"]),
-        _whole(location["end_column"]),
-    )
+def _read_init(value: Json) -> Init:
+    name, inside = _only(value)
+    return _read_fields(_INITS[name], inside)
 
 
 def _read_pair(value: Json) -> Pair:
@@ -253,15 +184,6 @@ def _read_pair(value: Json) -> Pair:
 
 def _read_per_copy(value: Json) -> PerCopy:
     return tuple(map(_number, value)) if isinstance(value, list) else _number(value)
-
-
-def _read_init(value: Json) -> Init:
-    name, inside = _only(value)
-    return cast(Init, _read_fields(INITS[name], inside))
-
-
-def _read_chains(value: Json) -> tuple[Chain, ...]:
-    return tuple(map(_read_chain, _array(value)))
 
 
 def _object(value: Json) -> dict[str, Json]:
@@ -294,22 +216,23 @@ def _number(value: Json) -> float:
     return float(value)
 
 
-def _truth(value: Json) -> bool:
-    assert isinstance(value, bool)
-    return value
-
-
 _READ: dict[str, Callable[[Json], object]] = {
+    "str": _text,
     "int": _whole,
-    "bool": _truth,
+    "bool": bool,
     "float": _number,
     "Pair": _read_pair,
     "PerCopy": _read_per_copy,
     "Init": _read_init,
+    "Shape": _read_shape,
+    "Tap": Tap,
     "Chain": _read_chain,
-    "tuple[Chain, ...]": _read_chains,
+    "Chain | None": lambda value: None if value is None else _read_chain(value),
+    "tuple[Chain, ...]": lambda value: tuple(map(_read_chain, _array(value))),
+    "Shortcut": lambda value: _read_fields(Shortcut, value),
+    "Unit": lambda value: _read_fields(Unit, value),
+    "Mapping[str, Location]": lambda value: {key: _read_fields(Location, at) for key, at in _object(value).items()},
 }
-"""How a field of an operator is read, by its declared type."""
 
 
 # Checking.
@@ -320,87 +243,92 @@ Path: TypeAlias = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
-    """What is wrong with the part at `path`; `words` follow its name."""
+class _Problem:
+    """What is wrong with the part at `path`; `words` follow its pointer."""
 
     path: Path
     words: str
     help: str = ""
 
-    def diagnostic(self, span: Span | None) -> Diagnostic:
-        message = f"{pointer(self.path) or 'the document'} {self.words}"
-        return Diagnostic("document", message, span, help=self.help)
+
+_TOO_DEEP = f"is nested more than {MAX_DEPTH} deep"
 
 
-def pointer(path: Path) -> str:
-    """The JSON pointer (RFC 6901), what cannot be printed replaced."""
+def _checked(document: Json, max_units: int, place: Callable[[Path], Span | None]) -> Network:
+    """The network of a document. Raises SpecError, with a span where `place` knows one."""
+    try:
+        problems = _first(_value_problems(document)) or _first(_schema_problems(document))
+        if not problems:
+            network = _read_fields(Network, document)
+            problems = _first(_network_problems(network, document, max_units))
+            if not problems:
+                return network
+        diagnostics = [_diagnostic(problem, place(problem.path)) for problem in problems]
+    except RecursionError:
+        _refuse(f"the document {_TOO_DEEP}")
+    raise SpecError(diagnostics)
+
+
+def _first(problems: Iterable[_Problem]) -> list[_Problem]:
+    return list(islice(problems, MAX_PROBLEMS))
+
+
+def _diagnostic(problem: _Problem, span: Span | None) -> Diagnostic:
+    message = f"{_pointer(problem.path) or 'the document'} {problem.words}"
+    return Diagnostic("document", message, span, help=problem.help)
+
+
+def _pointer(path: Path) -> str:
+    """The JSON pointer (RFC 6901), with ? for what cannot be printed."""
     steps = (str(step).replace("~", "~0").replace("/", "~1") for step in path)
-    return "".join(f"/{''.join(c if c.isprintable() else '?' for c in step)}" for step in steps)
-
-
-_TOO_DEEP = f"the document is nested more than {MAX_DEPTH} deep"
+    return "".join(character if character.isprintable() else "?" for step in steps for character in f"/{step}")
 
 
 def _refuse(message: str, span: Span | None = None) -> NoReturn:
     raise SpecError([Diagnostic("document", message, span)]) from None
 
 
-def _checked(document: Json, max_units: int) -> tuple[Network | None, list[Problem]]:
-    """The network, or what is wrong with the document."""
-    problems = _first(_value_problems(document)) or _first(_schema_problems(document))
-    if problems:
-        return None, problems
-    network = _read_network(document)
-    units = sum(count_units(chain) for _, chain in network.sections())
-    if units > max_units:
-        return None, [Problem((), f"has {units:,} units: more than the {max_units:,} that a network may have")]
-    problems = _first(_Shapes(document).network(network))
-    return (None, problems) if problems else (network, [])
-
-
-def _first(problems: Iterable[Problem]) -> list[Problem]:
-    return list(islice(problems, MAX_PROBLEMS))
-
-
-def _value_problems(document: Json) -> Iterator[Problem]:
+def _value_problems(document: Json) -> Iterator[_Problem]:
     """What no schema speaks of: values that JSON or UTF-8 cannot hold, keys that stand twice, depth."""
     waiting: list[tuple[Path, Json]] = [((), document)]
     while waiting:
         path, value = waiting.pop()
         if len(path) > MAX_DEPTH:
-            yield Problem((), f"is nested more than {MAX_DEPTH} deep")
+            yield _Problem((), _TOO_DEEP)
             return
         match value:
             case _Repeating():
-                yield Problem(path, f"holds the key {_shown(value.repeated)} more than once")
+                yield _Problem(path, f"holds the key {_shown(value.repeated)} more than once")
             case dict():
-                if all(isinstance(key, str) and _is_unicode(key) for key in value):
+                if all(isinstance(key, str) and _is_unicode(key) for key in cast(dict[object, Json], value)):
                     waiting += [((*path, key), part) for key, part in reversed(value.items())]
                 else:
-                    yield Problem(path, "has a key that is no Unicode text")
+                    yield _Problem(path, "has a key that is no Unicode text")
             case list():
                 waiting += [((*path, number), part) for number, part in reversed([*enumerate(value)])]
             case str():
                 if not _is_unicode(value):
-                    yield Problem(path, "is no Unicode text: it has half of a surrogate pair")
+                    yield _Problem(path, "is no Unicode text: it has half of a surrogate pair")
             case int() | float():
                 if not abs(value) <= sys.float_info.max:
-                    yield Problem(path, "is not a finite number")
+                    yield _Problem(path, "is not a finite number")
             case None:
                 pass
+            case _:
+                yield _Problem(path, "is no JSON value")
 
 
 def _is_unicode(text: str) -> bool:
     return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
 
 
-def _schema_problems(document: Json) -> Iterator[Problem]:
+def _schema_problems(document: Json) -> Iterator[_Problem]:
     """Where the document departs from the schema. Chains are checked one by one, so depth costs no stack."""
     root, chain = _validators()
     waiting: deque[tuple[Path, Json, Validator]] = deque([((), document, root)])
     while waiting:
         path, value, validator = waiting.popleft()
-        told: set[Problem] = set()
+        told: set[_Problem] = set()
         for error in validator.iter_errors(value):
             where = (*path, *error.absolute_path)
             if error.validator == "$ref":
@@ -433,10 +361,11 @@ def _validators() -> tuple[Validator, Validator]:
         return isinstance(value, int) and not isinstance(value, bool)
 
     types = Draft202012Validator.TYPE_CHECKER.redefine("integer", is_whole)  # the draft's own takes 1.0 for one
-    kind = validators.extend(Draft202012Validator, {"$ref": reference}, type_checker=types)
+    extend = cast("Callable[..., type[Validator]]", validators.extend)  # pyright: ignore[reportUnknownMemberType]
+    kind = extend(Draft202012Validator, {"$ref": reference}, type_checker=types)
     schema = json.loads(resources.files("resdsl.network.schema").joinpath("network.schema.json").read_text("utf-8"))
     root = kind(schema)
-    return root, root.evolve(schema=schema["$defs"]["chain"])
+    return root, root.evolve(schema=schema["$defs"]["chain"])  # pyright: ignore[reportUnknownMemberType]
 
 
 _KINDS = {
@@ -450,47 +379,46 @@ _KINDS = {
 }
 
 
-def _schema_problem(path: Path, error: ValidationError) -> Problem:
+def _schema_problem(path: Path, error: ValidationError) -> _Problem:
     value, rule = cast(Json, error.instance), cast(Json, error.validator_value)
     schema = cast(Mapping[str, Json], error.schema)
     shown = _shown(value)
-    match error.validator, rule:
-        case "type", _:
+    match error.validator:
+        case "type":
             kinds = [rule] if isinstance(rule, str) else _array(rule)
-            return Problem(path, f"must be {' or '.join(_KINDS[_text(kind)] for kind in kinds)}, and this is {shown}")
-        case "required", list():
-            missing = [key for key in rule if key not in _object(value)]
-            return Problem(path, f"lacks {_listed(missing)}")
-        case "additionalProperties", _:
+            return _Problem(path, f"must be {' or '.join(_KINDS[_text(kind)] for kind in kinds)}, and this is {shown}")
+        case "required":
+            missing: list[Json] = [key for key in _array(rule) if key not in _object(value)]
+            return _Problem(path, f"lacks {_listed(missing)}")
+        case "additionalProperties":
             known = _object(schema["properties"])
             unknown = [key for key in _object(value) if key not in known]
-            return Problem(path, f"has the unknown key {_listed(unknown)}", did_you_mean(unknown[0], known))
-        case ("minProperties" | "maxProperties"), _:
-            keys = _object(value)
-            return Problem(path, f"must have one key, and it has {_listed(keys) or 'none'}")
-        case ("minItems" | "maxItems"), _:
+            return _Problem(path, f"has the unknown key {_listed([*unknown])}", did_you_mean(unknown[0], known))
+        case "minProperties" | "maxProperties":
+            return _Problem(path, f"must have one key, and it has {_listed([*_object(value)]) or 'none'}")
+        case "minItems" | "maxItems":
             bound = "at least" if error.validator == "minItems" else "at most"
-            return Problem(path, f"must hold {bound} {rule}, and it holds {len(_array(value))}")
-        case "minimum", _:
-            return Problem(path, f"must be at least {rule}, and this is {shown}")
-        case "exclusiveMinimum", _:
-            return Problem(path, f"must be above {rule}, and this is {shown}")
-        case "maximum", _:
-            return Problem(path, f"must be at most {rule:,}, and this is {shown}")
-        case "exclusiveMaximum", _:
-            return Problem(path, f"must be below {rule}, and this is {shown}")
-        case "const", _:
-            return Problem(path, f"must be {rule}, the version of the format that is known here, and this is {shown}")
-        case "enum", list():
-            return Problem(path, f"must be one of {_listed(rule)}, and this is {shown}")
-        case "pattern", _:
-            return Problem(path, f"does not have the right form: {shown}", _text(schema["description"]))
-        case keyword, _:
+            return _Problem(path, f"must hold {bound} {rule}, and it holds {len(_array(value))}")
+        case "minimum":
+            return _Problem(path, f"must be at least {rule}, and this is {shown}")
+        case "exclusiveMinimum":
+            return _Problem(path, f"must be above {rule}, and this is {shown}")
+        case "maximum":
+            return _Problem(path, f"must be at most {rule:,}, and this is {shown}")
+        case "exclusiveMaximum":
+            return _Problem(path, f"must be below {rule}, and this is {shown}")
+        case "const":
+            return _Problem(path, f"must be {rule}, the version of the format that is known here, and this is {shown}")
+        case "enum":
+            return _Problem(path, f"must be one of {_listed(_array(rule))}, and this is {shown}")
+        case "pattern":
+            return _Problem(path, f"does not have the right form: {shown}", _text(schema["description"]))
+        case keyword:
             raise AssertionError(f"the schema says {keyword}, and there are no words for it")
 
 
-def _listed(values: Iterable[Json]) -> str:
-    return ", ".join(_shown(value) for value in values)
+def _listed(values: list[Json]) -> str:
+    return ", ".join(_shown(value) for value in values[:8]) + (", …" if len(values) > 8 else "")
 
 
 def _shown(value: Json) -> str:
@@ -512,7 +440,14 @@ class _Where:
     copies: int | None = None
 
 
-class _Shapes:
+def _network_problems(network: Network, document: Json, max_units: int) -> list[_Problem]:
+    units = sum(count_units(chain) for _, chain in network.sections())
+    if units > max_units:
+        return [_Problem((), f"has {units:,} units: more than the {max_units:,} that a network may have")]
+    return _Checker(document).network(network)
+
+
+class _Checker:
     """Checks what follows from the operators: shapes, and which operators may stand where.
 
     Chains give back the shape that leaves them, or None where it is not known because of a problem told before.
@@ -520,9 +455,9 @@ class _Shapes:
 
     def __init__(self, document: Json) -> None:
         self.document = document
-        self.problems: list[Problem] = []
+        self.problems: list[_Problem] = []
 
-    def network(self, network: Network) -> list[Problem]:
+    def network(self, network: Network) -> list[_Problem]:
         shape: Shape | None = network.input
         paths: list[Path] = [("stem",), *(("stages", number) for number in range(len(network.stages))), ("head",)]
         for path, (_, chain) in zip(paths, network.sections(), strict=True):
@@ -530,7 +465,7 @@ class _Shapes:
         return self.problems
 
     def tell(self, path: Path, words: str, help: str = "") -> None:
-        self.problems.append(Problem(path, words, help))
+        self.problems.append(_Problem(path, words, help))
 
     def chain(self, chain: Chain, shape: Shape | None, path: Path, where: _Where) -> Shape | None:
         for number, element in enumerate(chain):
@@ -557,9 +492,11 @@ class _Shapes:
 
     def unit(self, unit: Unit, path: Path, copies: int) -> None:
         if self.written(path, "changes_shape") != unit.changes_shape:
-            self.tell((*path, "changes_shape"), f"must be {_shown(unit.changes_shape)}: {unit.input} becomes {unit.output}")
+            words = f"must be {_shown(unit.changes_shape)}: {unit.input} becomes {unit.output}"
+            self.tell((*path, "changes_shape"), words)
+        told = len(self.problems)
         branch = self.chain(unit.branch, unit.input, (*path, "branch"), _Where("branch", copies))
-        if branch is None:
+        if branch is None or len(self.problems) > told:
             return
         read = chain_output(unit.branch[: unit.lead], unit.input) if unit.shortcut.tap is Tap.ACTIVATED else unit.input
         if unit.shortcut.chain is not None:
@@ -644,6 +581,9 @@ def _integer_of(digits: str) -> int | float:
 _DECODER = json.JSONDecoder(object_pairs_hook=_object_of, parse_int=_integer_of)
 
 
+_BETWEEN = re.compile(r"[\s:,]*")
+
+
 def _place(text: str, path: Path) -> tuple[int, int]:
     """Where the value at `path` begins and ends in the text of a document."""
 
@@ -664,6 +604,3 @@ def _place(text: str, path: Path) -> tuple[int, int]:
                 break
             at = skip(_DECODER.raw_decode(text, at)[1])
     return at, _DECODER.raw_decode(text, at)[1]
-
-
-_BETWEEN = re.compile(r"[\s:,]*")

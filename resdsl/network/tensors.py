@@ -1,16 +1,11 @@
-"""Which tensors a network has, and what they hold before training.
-
-Every tensor is seeded by its own name, so two variants of a network start from the same numbers wherever a name and
-shape are in both, and a tensor's start does not depend on what stands before it.
-"""
+"""Which tensors a network has, and what they hold before training."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias, assert_never
-from zlib import crc32
+from typing import TypeAlias, assert_never
 
 from resdsl.network.names import Named, name_network, name_unit
 from resdsl.network.network import Network, copy_of, varies
@@ -30,12 +25,6 @@ from resdsl.network.operators import (
 )
 from resdsl.network.shapes import output, with_channels
 from resdsl.network.types import He, Image, Init, Orthogonal, Shape, Xavier, Zero
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Weights: TypeAlias = dict[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,38 +186,3 @@ def _fill(init: Init, he_fan: int, fan_in: int, fan_out: int) -> Fill:
         case Zero():
             return Constant(0.0)
     assert_never(init)
-
-
-def initial_weights(network: Network, seed: int = 0) -> Weights:
-    """Every tensor of the network as it stands before training: name -> float32 array of the tensor's shape."""
-    import numpy as np
-
-    result: Weights = {}
-    for tensor in network_tensors(network):
-        match tensor.fill:
-            case Constant(value=value):
-                result[tensor.name] = np.full(tensor.shape, value, np.float32)
-            case Normal(std=std):
-                values = _generator(seed, tensor.name).standard_normal(tensor.shape, np.float32)
-                values *= np.float32(std)
-                result[tensor.name] = values
-            case OrthogonalRows(gain=gain):
-                result[tensor.name] = _orthogonal(_generator(seed, tensor.name), tensor.shape, gain)
-    return result
-
-
-def _generator(seed: int, name: str) -> np.random.Generator:
-    import numpy as np
-
-    return np.random.Generator(np.random.PCG64([seed, crc32(name.encode())]))
-
-
-def _orthogonal(generator: np.random.Generator, shape: tuple[int, ...], gain: float) -> NDArray[np.float32]:
-    import numpy as np
-
-    rows, columns = shape[0], math.prod(shape[1:])
-    square = generator.standard_normal((max(rows, columns), min(rows, columns)))
-    q, r = np.linalg.qr(square)
-    q *= np.sign(np.diag(r))
-    matrix = q if rows >= columns else q.T
-    return (gain * matrix).reshape(shape).astype(np.float32)

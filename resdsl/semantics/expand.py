@@ -8,7 +8,7 @@ always written; other arguments where they are not the default.
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from itertools import count, groupby
@@ -28,7 +28,8 @@ from resdsl.syntax.parser import LANGUAGE_VERSION
 
 _SOURCE = Source("<expanded>", "")
 _SPAN = Span(_SOURCE, 0, 0)
-_WORDS = frozenset({*VALUE_NAMES, *CALL_NAMES})
+_RESERVED = frozenset({"if", "else", "and", "or", "not", "true", "false"})
+_WORDS = frozenset({*VALUE_NAMES, *CALL_NAMES, *_RESERVED})
 
 Column: TypeAlias = tuple[float, ...]
 """The numbers of one argument of a unit, one a copy."""
@@ -80,7 +81,7 @@ class _Writer:
         units = [self.unit(unit) for unit in self.names]
         body = self.network_body()
         used = {name for part in (body, *(unit.body for unit in units)) for name in _names(part)}
-        (name,) = _distinct_names([self.network.name], used)
+        (name,) = _distinct_names([self.network.name], used | _RESERVED)
         network = nodes.Network(_name(name), (), _docstring(self.network.doc), body, _SPAN)
         return nodes.File(LANGUAGE_VERSION, (network, *units), (), _SOURCE)
 
@@ -199,11 +200,11 @@ def _distinct_names(wanted: Sequence[str], taken: Set[str]) -> list[str]:
     """A name for each wanted one: itself where it is wanted once and not taken, else the next free with a number."""
     counts = Counter(wanted)
     used = {*taken, *(name for name in wanted if counts[name] == 1)}
+    numbers: defaultdict[str, Iterator[int]] = defaultdict(lambda: count(1))
     names: list[str] = []
     for name in wanted:
         if counts[name] > 1 or name in taken:
-            name = next(numbered for number in count(1) if (numbered := f"{name}_{number}") not in used)
-            used.add(name)
+            name = next(numbered for number in numbers[name] if (numbered := f"{name}_{number}") not in used)
         names.append(name)
     return names
 

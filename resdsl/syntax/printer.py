@@ -13,7 +13,7 @@ from resdsl.syntax import nodes
 from resdsl.syntax.nodes import BinaryOperator, UnaryOperator
 
 MAX_LINE = 110
-"""Longer chains and parameter lists are broken, one link or parameter a line; nothing else is."""
+"""Longer chains and lists of parameters are broken, and nothing else is."""
 INDENT = "    "
 
 
@@ -102,7 +102,8 @@ def _header(word: str, item: nodes.Unit | nodes.Network | nodes.Alias) -> str:
     line = f"{word} {item.name.name}({', '.join(parameters)})"
     if len(line) <= MAX_LINE:
         return line
-    return "\n".join([f"{word} {item.name.name}(", *(f"{INDENT}{parameter}," for parameter in parameters), ")"])
+    lines = _filled([f"{parameter}," for parameter in parameters], len(INDENT))
+    return "\n".join([f"{word} {item.name.name}(", *(f"{INDENT}{line}" for line in lines), ")"])
 
 
 def _body(body: tuple[nodes.BodyItem, ...]) -> str:
@@ -128,14 +129,30 @@ def _let(let: nodes.Let, indent: str) -> str:
 
 
 def _line(prefix: str, value: nodes.Expression, suffix: str = "") -> str:
-    """All on one line; a chain for which that is too long has its links under each other."""
+    """All on one line; where that is too long and the value a chain, its lines begin under each other, with `->`."""
     line = f"{prefix}{print_expression(value)}{suffix}"
-    last = len(line) - line.rfind("\n") - 1
-    if last <= MAX_LINE or not isinstance(value, nodes.Chain):
+    if _width(line) <= MAX_LINE or not isinstance(value, nodes.Chain):
         return line
-    column = len(prefix) - prefix.rfind("\n") - 1
-    links = (_at(link, _Level.OVERRIDDEN) for link in value.links)
-    return prefix + f"\n{' ' * column}-> ".join(links) + suffix
+    first, *others = (_at(link, _Level.OVERRIDDEN) for link in value.links)
+    others[-1] += suffix
+    column = _width(prefix)
+    return prefix + f"\n{' ' * column}".join(_filled([first, *(f"-> {link}" for link in others)], column))
+
+
+def _width(text: str) -> int:
+    """Of the text's last line."""
+    return len(text) - text.rfind("\n") - 1
+
+
+def _filled(pieces: list[str], column: int) -> list[str]:
+    """The pieces on as few lines as hold them, when these begin at `column`; at least one piece a line."""
+    lines = pieces[:1]
+    for piece in pieces[1:]:
+        if column + len(lines[-1]) + 1 + len(piece) <= MAX_LINE:
+            lines[-1] += f" {piece}"
+        else:
+            lines.append(piece)
+    return lines
 
 
 def _at(expression: nodes.Expression, least: _Level) -> str:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from resdsl.network.network import Network
-from resdsl.network.tensors import initial_weights
+from resdsl.network.initial import initial_weights
 from resdsl.targets.torch_source import torch_source
 
 

@@ -1,0 +1,113 @@
+"""The library's calls: from a spec to a tree, a network, a module, a file's bytes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from resdsl import spec as specs
+from resdsl.diagnostics import Diagnostic, fail
+from resdsl.network.network import Network
+from resdsl.semantics.program import read_source
+from resdsl.source import Source
+from resdsl.spec import Options, Parameter
+from resdsl.syntax import nodes
+from resdsl.syntax.parser import parse_file
+from resdsl.targets.table import DEFAULT_OPSET, TARGETS, Request
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Spec = str | os.PathLike[str] | Source
+"""A path, `std/NAME` for a packaged spec, a text (a str with a line break), or a Source."""
+
+
+def parse(spec: Spec) -> nodes.File:
+    """The tree of a spec's own file, imports not followed. Raises SpecError.
+
+    >>> parse("resnet 1\\nnetwork tiny { input 10 }\\n").items[0].name.name
+    'tiny'
+    """
+    if isinstance(spec, Source):
+        return parse_file(spec)
+    if isinstance(spec, str) and "\n" in spec:
+        return parse_file(Source("<text>", spec))
+    return parse_file(read_source(specs.spec_path(spec)))
+
+
+def build(
+    spec: Spec,
+    network: str | None = None,
+    parameters: Mapping[str, Parameter] | None = None,
+    *,
+    options: Options | None = None,
+) -> Network:
+    """The network of a spec: every unit instantiated, every shape known.
+
+    network: its name, where the spec declares several. parameters: by name; a text is an expression of the language
+    (`"scale(0.5)"`), a tuple a size. Raises SpecError.
+
+    >>> build("std/resnet110", "resnet110", {"shortcut": "scale(0.5)"}).name
+    'resnet110'
+    """
+    return specs.build(spec, network, parameters, options or Options())
+
+
+def check(spec: Spec, *, options: Options | None = None) -> list[Diagnostic]:
+    """Everything that is wrong with a spec; empty if nothing is.
+
+    >>> [d.message for d in check("resnet 1\\nnetwork tiny { input 10 head linear(3) -> relux }\\n")]
+    ['there is no value, unit or operator `relux`']
+    """
+    return specs.check(spec, options or Options())
+
+
+def load(
+    spec: Spec,
+    network: str | None = None,
+    parameters: Mapping[str, Parameter] | None = None,
+    *,
+    weights: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    options: Options | None = None,
+) -> nn.Module:
+    """The network as a PyTorch module: float32, on the CPU, in training mode. Needs `resdsl[torch]`.
+
+    weights: a .safetensors file, a PyTorch checkpoint or `random-calibrated`; by default the spec's initialisation from
+    `seed`. Raises SpecError.
+    """
+    built = build(spec, network, parameters, options=options)
+    try:
+        from resdsl.targets.torch_module import torch_module
+        from resdsl.weights import network_weights
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise fail("missing-library", "load() needs PyTorch", help="pip install 'resdsl[torch]'") from None
+    source = None if weights is None else os.fspath(weights)
+    return torch_module(built, network_weights(built, source, seed))
+
+
+def compile(
+    spec: Spec,
+    target: str = "onnx",
+    network: str | None = None,
+    parameters: Mapping[str, Parameter] | None = None,
+    *,
+    weights: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    opset: int = DEFAULT_OPSET,
+    functions: bool = False,
+    options: Options | None = None,
+) -> bytes:
+    """The bytes of the file that `resdsl compile` would write: torch, onnx or json. Raises SpecError.
+
+    >>> b"class Preact1001(nn.Module)" in compile("std/preact1001", "torch")
+    True
+    """
+    if target not in TARGETS:
+        raise fail("unknown-target", f"there is no target {target!r}", help=f"one of {', '.join(TARGETS)}")
+    built = build(spec, network, parameters, options=options)
+    source = None if weights is None else os.fspath(weights)
+    return TARGETS[target].emit(Request(built, source, seed, opset, functions))

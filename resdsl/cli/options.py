@@ -1,0 +1,125 @@
+"""What the commands share: options that name a network, reporting, writing."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+from resdsl.diagnostics import Diagnostic, SpecError, fail
+from resdsl.semantics.lower import DEFAULT_MAX_UNITS
+from resdsl.source import Source
+from resdsl.spec import Options
+from resdsl.syntax.parser import MAX_SOURCE_BYTES
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+USAGE_CODES = ("several-networks", "unknown-network", "no-network", "wrong-opset", "unavailable-target")
+"""Diagnostics about how the command was called rather than about its input: exit code 2."""
+
+
+def network_options(function: F) -> F:
+    """--network, -p, --root and --max-units."""
+    for option in (
+        click.option("--max-units", type=click.IntRange(1), default=DEFAULT_MAX_UNITS, show_default=True, help="Most units of a network."),  # fmt: skip
+        click.option("--root", type=click.Path(path_type=Path), help="Folder that imports may come from.  [default: the spec's own]"),  # fmt: skip
+        click.option("-p", "--parameter", "parameters", multiple=True, metavar="KEY=VALUE", help="Set a parameter, e.g. -p 'shortcut=scale(0.5)'."),  # fmt: skip
+        click.option("--network", metavar="NAME", help="Which network, where the spec has several."),
+    ):
+        function = option(function)
+    return function
+
+
+weights_options: tuple[Callable[[Any], Any], ...] = (
+    click.option("--weights", metavar="FILE", help="A .safetensors file, a PyTorch checkpoint, or random-calibrated.  [default: the initialisation from --seed]"),  # fmt: skip
+    click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of random weights."),
+)
+
+
+def read_spec(spec: str) -> str | Source:
+    """The spec as the library takes it: standard input for `-`."""
+    if spec != "-":
+        return spec
+    data = sys.stdin.buffer.read(64 * MAX_SOURCE_BYTES)
+    try:
+        return Source("<stdin>", data.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise fail("unreadable", f"standard input is not UTF-8 text (byte {error.start})") from None
+
+
+def read_parameters(parameters: tuple[str, ...]) -> dict[str, str]:
+    """`-p key=value` by key. Wrong use: no `=`, or a key twice."""
+    result: dict[str, str] = {}
+    for parameter in parameters:
+        key, equals, value = parameter.partition("=")
+        if not equals or not key.strip() or not value.strip():
+            raise click.UsageError(f"-p takes KEY=VALUE, not {parameter!r}")
+        if key.strip() in result:
+            raise click.UsageError(f"-p {key.strip()} is given twice")
+        result[key.strip()] = value
+    return result
+
+
+def library_options(root: Path | None, max_units: int) -> Options:
+    if root is not None and not root.is_dir():
+        raise click.UsageError(f"--root {root} is no folder")
+    return Options(root, max_units)
+
+
+@contextmanager
+def reporting() -> Iterator[None]:
+    """Prints the diagnostics of a SpecError to standard error and leaves with 1, or 2 for wrong use."""
+    try:
+        yield
+    except SpecError as error:
+        report(error.diagnostics)
+    except BrokenPipeError:
+        sys.stderr.close()
+        raise SystemExit(1) from None
+
+
+def report(diagnostics: tuple[Diagnostic, ...]) -> NoReturn:
+    for diagnostic in diagnostics:
+        click.echo(diagnostic.render() + "\n", err=True)
+    usage = all(d.code in USAGE_CODES or (d.span and d.span.source.name.startswith("-p ")) for d in diagnostics)
+    raise SystemExit(2 if usage else 1)
+
+
+def write(data: bytes, out: str) -> None:
+    """Writes a file whole or not at all; `-` is standard output. Raises SpecError if it cannot be written."""
+    if out == "-":
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        return
+    path = Path(out).resolve()
+    try:
+        if path.exists() and not stat.S_ISREG(path.stat().st_mode):
+            if path.is_dir():
+                raise fail("unwritable", f"{out} is a folder", help="name a file with `-o`")
+            path.write_bytes(data)
+            return
+        _replace(path, data)
+    except OSError as error:
+        raise fail("unwritable", f"{out} cannot be written: {error.strerror or error}") from None
+
+
+def _replace(path: Path, data: bytes) -> None:
+    mask = os.umask(0)
+    os.umask(mask)
+    mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o666 & ~mask
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+        os.chmod(name, mode)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,20 @@
+"""Weights on disk as safetensors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from resdsl.diagnostics import fail
+
+
+def read_safetensors(path: Path) -> dict[str, NDArray[np.generic]]:
+    """Name -> array, as in the file. Raises SpecError for a file that is truncated or no safetensors file."""
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        raise fail("weights", f"{path} cannot be read as safetensors: {error}") from None

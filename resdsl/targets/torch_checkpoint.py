@@ -1,0 +1,45 @@
+"""Weights from a PyTorch checkpoint, without running code that it may hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resdsl.diagnostics import fail
+
+WRAPPERS = ("state_dict", "model", "model_state_dict")
+"""Where training scripts put a state_dict inside a checkpoint."""
+
+
+def read_checkpoint(path: Path) -> dict[str, NDArray[np.generic]]:
+    """Name -> array. A wrapped state_dict and DistributedDataParallel's `module.` prefix are unwrapped.
+
+    Raises SpecError without torch, and for a file that torch.load(weights_only=True) refuses.
+    """
+    try:
+        import torch
+    except ImportError:
+        help = "install `resdsl[torch]`, or save the weights as .safetensors"
+        raise fail("weights", f"{path} is a PyTorch checkpoint, and torch is not installed", help=help) from None
+    try:
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many types for a broken or unsafe file
+        reason = str(error).strip().split("\n")[0]
+        raise fail("weights", f"{path} cannot be read as a PyTorch checkpoint: {reason}") from None
+    for wrapper in WRAPPERS:
+        if isinstance(loaded, dict) and isinstance(loaded.get(wrapper), dict):
+            loaded = loaded[wrapper]
+    if not isinstance(loaded, dict) or not all(isinstance(value, torch.Tensor) for value in loaded.values()):
+        raise fail("weights", f"{path} holds no state_dict: names with tensors")
+    if loaded and all(name.startswith("module.") for name in loaded):
+        loaded = {name.removeprefix("module."): value for name, value in loaded.items()}
+    return {name: _array(value) for name, value in loaded.items()}
+
+
+def _array(tensor) -> NDArray[np.generic]:
+    import torch
+
+    tensor = tensor.detach()
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
