@@ -328,16 +328,14 @@ def _schema_problems(document: Json) -> Iterator[_Problem]:
     waiting: deque[tuple[Path, Json, Validator]] = deque([((), document, root)])
     while waiting:
         path, value, validator = waiting.popleft()
-        told: set[_Problem] = set()
+        told: set[tuple[Path, str]] = set()
         for error in validator.iter_errors(value):
             where = (*path, *error.absolute_path)
             if error.validator == "$ref":
                 waiting.append((where, cast(Json, error.instance), chain))
-                continue
-            problem = _schema_problem(where, error)
-            if problem not in told:
-                told.add(problem)
-                yield problem
+            elif told.isdisjoint({(where, error.validator), (where, "type")}):  # one for all keys that lack
+                told.add((where, error.validator))
+                yield _schema_problem(where, error)
 
 
 @cache

@@ -40,6 +40,31 @@ def torch_module(network: Network, weights: Mapping[str, NDArray[np.float32]] | 
     return module
 
 
+def run_torch(
+    network: Network,
+    weights: Mapping[str, NDArray[np.float32]],
+    x: NDArray[np.float32],
+    *,
+    double: bool,
+    standalone: bool = False,
+) -> NDArray[np.floating]:
+    """The module's output in evaluation mode, in float64 or float32.
+
+    standalone: of the written source, executed on its own as a file would be, instead of the loaded module.
+    """
+    module = torch_module(network, weights)
+    if standalone:
+        namespace: dict[str, Any] = {"__name__": "standalone"}
+        exec(compile(torch_source(network), "<standalone>", "exec"), namespace)
+        state = module.state_dict()
+        module = namespace[type(module).__name__]()
+        module.load_state_dict(state)
+    module.eval()
+    batch = torch.from_numpy(x)
+    with torch.no_grad():
+        return (module.double()(batch.double()) if double else module(batch)).numpy()
+
+
 def _network_class(source: str) -> type[nn.Module]:
     return _load(source).__dict__["NETWORK"]
 
