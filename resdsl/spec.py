@@ -39,7 +39,7 @@ class Options:
     max_units: int = DEFAULT_MAX_UNITS
 
 
-def open_spec(spec: str | os.PathLike[str] | Source, options: Options = Options()) -> Module:  # noqa: B008
+def open_spec(spec: str | os.PathLike[str] | Source, options: Options = Options()) -> Module:
     """The parsed spec with its imports, all names checked.
 
     spec: a path, `std/NAME` for a packaged spec, a text (a str with a line break), or a Source. Raises SpecError.
@@ -91,7 +91,7 @@ def build(
     spec: str | os.PathLike[str] | Source,
     network: str | None = None,
     parameters: Mapping[str, Parameter] | None = None,
-    options: Options = Options(),  # noqa: B008
+    options: Options = Options(),
 ) -> Network:
     """The network of a spec, every unit instantiated and every shape known.
 
@@ -107,7 +107,7 @@ def build(
     return lower_network(declaration, _arguments(module, declaration, parameters or {}, options), options.max_units)
 
 
-def check(spec: str | os.PathLike[str] | Source, options: Options = Options()) -> list[Diagnostic]:  # noqa: B008
+def check(spec: str | os.PathLike[str] | Source, options: Options = Options()) -> list[Diagnostic]:
     """What is wrong with a spec: in its text, its names, and each of its networks that needs no parameters."""
     if _is_document(spec):
         try:
@@ -143,7 +143,9 @@ def _arguments(
         if name not in known:
             hint = did_you_mean(name, known)
             message = f"{declaration.name} has no parameter `{name}`"
-            raise fail("unknown-argument", message, whole, label=hint, help=f"it has {', '.join(known)}" if known else "")
+            raise fail(
+                "unknown-argument", message, whole, label=hint, help=f"it has {', '.join(known)}" if known else ""
+            )
         expression = parse_expression(source)
         diagnostics = check_expression(module, expression)
         if diagnostics:

@@ -92,4 +92,3 @@ def relative_error(y: NDArray[np.floating], y64: NDArray[np.floating]) -> float:
     if y.shape != y64.shape or not np.isfinite(y).all():
         return float("nan")
     return float(np.abs(y - y64).max() / max(np.abs(y64).max(), np.finfo(np.float64).tiny))
-

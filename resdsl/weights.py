@@ -58,7 +58,11 @@ def fit_weights(network: Network, found: Mapping[str, NDArray[np.generic]], sour
         if name in found and found[name].shape != shape
     ]
     diagnostics: list[Diagnostic] = []
-    for names, what in ((missing, "missing from"), (extra, "not in the network but in"), (wrong, "of another shape in")):
+    for names, what in (
+        (missing, "missing from"),
+        (extra, "not in the network but in"),
+        (wrong, "of another shape in"),
+    ):
         if names:
             shown = tuple(names[:SHOWN_NAMES])
             more = (f"and {len(names) - SHOWN_NAMES} more",) if len(names) > SHOWN_NAMES else ()

@@ -68,7 +68,9 @@ def summarise(network: Network) -> Summary:
                 for run in element.runs:
                     costs = unit_costs(run.unit).times(run.count)
                     unit = run.unit
-                    rows.append(Row(section, unit.label, run.count, unit.input, unit.output, shortcut_text(unit), costs))
+                    rows.append(
+                        Row(section, unit.label, run.count, unit.input, unit.output, shortcut_text(unit), costs)
+                    )
                     total = total.then(costs)
             else:
                 costs = operator_costs(element, shape)

@@ -6,7 +6,7 @@ import os
 import stat
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -28,9 +28,26 @@ USAGE_CODES = ("several-networks", "unknown-network", "no-network", "wrong-opset
 def network_options(function: F) -> F:
     """--network, -p, --root and --max-units."""
     for option in (
-        click.option("--max-units", type=click.IntRange(1), default=DEFAULT_MAX_UNITS, show_default=True, help="Most units of a network."),  # fmt: skip
-        click.option("--root", type=click.Path(path_type=Path), help="Folder that imports may come from.  [default: the spec's own]"),  # fmt: skip
-        click.option("-p", "--parameter", "parameters", multiple=True, metavar="KEY=VALUE", help="Set a parameter, e.g. -p 'shortcut=scale(0.5)'."),  # fmt: skip
+        click.option(
+            "--max-units",
+            type=click.IntRange(1),
+            default=DEFAULT_MAX_UNITS,
+            show_default=True,
+            help="Most units of a network.",
+        ),  # fmt: skip
+        click.option(
+            "--root",
+            type=click.Path(path_type=Path),
+            help="Folder that imports may come from.  [default: the spec's own]",
+        ),  # fmt: skip
+        click.option(
+            "-p",
+            "--parameter",
+            "parameters",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="Set a parameter, e.g. -p 'shortcut=scale(0.5)'.",
+        ),  # fmt: skip
         click.option("--network", metavar="NAME", help="Which network, where the spec has several."),
     ):
         function = option(function)
@@ -38,7 +55,11 @@ def network_options(function: F) -> F:
 
 
 weights_options: tuple[Callable[[Any], Any], ...] = (
-    click.option("--weights", metavar="FILE", help="A .safetensors file, a PyTorch checkpoint, or random-calibrated.  [default: the initialisation from --seed]"),  # fmt: skip
+    click.option(
+        "--weights",
+        metavar="FILE",
+        help="A .safetensors file, a PyTorch checkpoint, or random-calibrated.  [default: the initialisation from --seed]",
+    ),  # fmt: skip
     click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of random weights."),
 )
 
@@ -74,7 +95,7 @@ def library_options(root: Path | None, max_units: int) -> Options:
 
 
 @contextmanager
-def reporting() -> Iterator[None]:
+def reporting() -> Generator[None]:
     """Prints the diagnostics of a SpecError to standard error and leaves with 1, or 2 for wrong use."""
     try:
         yield

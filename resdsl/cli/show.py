@@ -86,7 +86,10 @@ def _draw(summary: Summary) -> None:
     for row in summary.rows:
         shown = row.section if row.section != section else ""
         section = row.section
-        numbers = (f"{row.costs.parameters:,}" if row.costs.parameters else "", f"{row.costs.macs:,}" if row.costs.macs else "")
+        numbers = (
+            f"{row.costs.parameters:,}" if row.costs.parameters else "",
+            f"{row.costs.macs:,}" if row.costs.macs else "",
+        )
         table.add_row(
             shown, row.what, str(row.count) if row.shortcut else "", str(row.input), str(row.output), row.shortcut, *numbers
         )  # fmt: skip

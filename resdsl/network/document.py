@@ -80,7 +80,8 @@ def from_json(source: Source, *, max_units: int = MAX_DOCUMENT_UNITS) -> Network
     try:
         document = cast(Json, _DECODER.decode(source.text))
     except json.JSONDecodeError as error:
-        _refuse(f"this is no JSON: {error.msg[:1].lower()}{error.msg[1:]}", Span(source, error.pos, error.pos + 1))
+        reason = f"{error.msg[:1].lower()}{error.msg[1:].removesuffix(' at')}"
+        _refuse(f"this is no JSON: {reason}", Span(source, error.pos, error.pos + 1))
     except RecursionError:
         _refuse(f"the document {_TOO_DEEP}")
     return _checked(document, max_units, lambda path: Span(source, *_place(source.text, path)))
@@ -330,11 +331,11 @@ def _schema_problems(document: Json) -> Iterator[_Problem]:
         path, value, validator = waiting.popleft()
         told: set[tuple[Path, str]] = set()
         for error in validator.iter_errors(value):
-            where = (*path, *error.absolute_path)
-            if error.validator == "$ref":
+            where, keyword = (*path, *error.absolute_path), str(error.validator)
+            if keyword == "$ref":
                 waiting.append((where, cast(Json, error.instance), chain))
-            elif told.isdisjoint({(where, error.validator), (where, "type")}):  # one for all keys that lack
-                told.add((where, error.validator))
+            elif told.isdisjoint({(where, keyword), (where, "type")}):  # jsonschema tells each missing key by itself
+                told.add((where, keyword))
                 yield _schema_problem(where, error)
 
 
@@ -369,7 +370,7 @@ def _validators() -> tuple[Validator, Validator]:
 _KINDS = {
     "object": "an object",
     "array": "an array",
-    "string": "a text",
+    "string": "a string",
     "integer": "a whole number",
     "number": "a number",
     "boolean": "true or false",

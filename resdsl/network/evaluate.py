@@ -50,8 +50,6 @@ Array: TypeAlias = NDArray[np.floating[Any]]
 STANDARDISE_FLOOR = 1e-4
 """Least fan_in * variance that a standardised filter is divided by (Brock et al. 2021)."""
 
-_erf = np.frompyfunc(math.erf, 1, 1)
-
 
 def evaluate(
     network: Network,
@@ -72,7 +70,12 @@ def evaluate(
 
 
 def calibrate(
-    network: Network, weights: MutableMapping[str, NDArray[np.float32]], *, seed: int = 0, forwards: int = 2, batch: int = 4
+    network: Network,
+    weights: MutableMapping[str, NDArray[np.float32]],
+    *,
+    seed: int = 0,
+    forwards: int = 2,
+    batch: int = 4,
 ) -> None:
     """Sets BatchNorm statistics in `weights` to their mean over a few forwards of standard normal inputs."""
     sums: dict[str, Array] = {}
@@ -173,7 +176,7 @@ class _Evaluation:
             case Relu():
                 return np.maximum(x, 0)
             case Gelu():
-                return x * (0.5 * (1 + _erf(x / math.sqrt(2)).astype(x.dtype)))
+                return x * (0.5 * (1 + _erf_of_scaled(x)))
             case Silu():
                 return x * _sigmoid(x)
             case Tanh():
@@ -249,6 +252,12 @@ def _number(value: PerCopy) -> float:
 def _spread(vector: Array, like: Array) -> Array:
     """A vector over channels, shaped to meet (batch, channels, …)."""
     return vector.reshape(-1, *(1,) * (like.ndim - 2))
+
+
+def _erf_of_scaled(x: Array) -> Array:
+    """erf(x / sqrt(2)); numpy has none of its own."""
+    values = [math.erf(value) for value in (x.ravel() * math.sqrt(0.5)).tolist()]
+    return np.asarray(values, x.dtype).reshape(x.shape)
 
 
 def _sigmoid(x: Array) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from resdsl.network.operators import (
     PER_COPY_FIELDS,
@@ -14,7 +15,7 @@ from resdsl.network.operators import (
     Unit,
     Units,
 )
-from resdsl.network.types import Shape
+from resdsl.network.types import PerCopy, Shape
 from resdsl.source import Location
 
 
@@ -133,8 +134,6 @@ def _operator_copy(operator: Operator, index: int) -> Operator:
             return replace(operator, chains=tuple(_chain_copy(chain, index) for chain in chains))
         case _:
             fields = PER_COPY_FIELDS.get(type(operator), ())
-            values = {name: getattr(operator, name) for name in fields}
-            changes = {name: value[index] for name, value in values.items() if isinstance(value, tuple)}
+            values: dict[str, PerCopy] = {name: getattr(operator, name) for name in fields}
+            changes: dict[str, Any] = {name: value[index] for name, value in values.items() if isinstance(value, tuple)}
             return replace(operator, **changes) if changes else operator
-
-

@@ -70,8 +70,9 @@ def output(element: Element, shape: Shape) -> Shape:
             if shape.channels % groups:
                 raise ShapeError(f"{shape.channels} channels do not divide into {groups} groups")
             return shape
-        case MaxPool(kernel=kernel, stride=stride, padding=padding) | AvgPool(
-            kernel=kernel, stride=stride, padding=padding
+        case (
+            MaxPool(kernel=kernel, stride=stride, padding=padding)
+            | AvgPool(kernel=kernel, stride=stride, padding=padding)
         ):
             image = _image(shape, "a pooling")
             if padding[0] * 2 > kernel[0] or padding[1] * 2 > kernel[1]:
@@ -102,7 +103,17 @@ def output(element: Element, shape: Shape) -> Shape:
                 shape = run.unit.output
             return shape
         case (
-            BatchNorm() | LayerNorm() | Relu() | Gelu() | Silu() | Tanh() | Sigmoid() | Scale() | Gate() | Dropout() | DropPath()
+            BatchNorm()
+            | LayerNorm()
+            | Relu()
+            | Gelu()
+            | Silu()
+            | Tanh()
+            | Sigmoid()
+            | Scale()
+            | Gate()
+            | Dropout()
+            | DropPath()
         ):
             return shape
     assert_never(element)
@@ -121,7 +132,9 @@ def _conv(conv: Conv, shape: Shape) -> Shape:
     if isinstance(shape, Vector):
         raise ShapeError(f"conv reads an image, and this is a vector of {shape}", "use `linear` on a vector")
     if shape.channels % conv.groups or conv.channels % conv.groups:
-        raise ShapeError(f"{shape.channels} channels in and {conv.channels} out do not divide into {conv.groups} groups")
+        raise ShapeError(
+            f"{shape.channels} channels in and {conv.channels} out do not divide into {conv.groups} groups"
+        )
     return _windows(shape, conv.channels, conv.kernel, conv.stride, conv.dilation, conv.padding)
 
 
@@ -132,7 +145,9 @@ def _windows(image: Image, channels: int, kernel: Pair, stride: int, dilation: i
     height = extent(image.height, kernel[0], padding[0])
     width = extent(image.width, kernel[1], padding[1])
     if height < 1 or width < 1:
-        raise ShapeError(f"a {kernel[0]}x{kernel[1]} window does not fit into {image} (padding {padding[0]}x{padding[1]})")
+        raise ShapeError(
+            f"a {kernel[0]}x{kernel[1]} window does not fit into {image} (padding {padding[0]}x{padding[1]})"
+        )
     return Image(_channels(channels), height, width)
 
 

@@ -126,7 +126,9 @@ def operator_tensors(operator: Operator, shape: Shape, name: str) -> list[Tensor
     match operator:
         case Conv(kernel=kernel, groups=groups, init=init):
             out = operator.channels
-            weight = Tensor(f"{name}.weight", (out, channels // groups, *kernel), _conv_fill(init, out, channels, operator))
+            weight = Tensor(
+                f"{name}.weight", (out, channels // groups, *kernel), _conv_fill(init, out, channels, operator)
+            )
             bias = [Tensor(f"{name}.bias", (out,), Constant(0.0))] if operator.bias else []
             gain = [Tensor(f"{name}.gain", (out, 1, 1, 1), Constant(1.0))] if operator.standardise else []
             return [weight, *bias, *gain]

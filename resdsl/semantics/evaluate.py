@@ -15,7 +15,16 @@ from resdsl.diagnostics import SpecError, did_you_mean, fail
 from resdsl.network.types import He, Orthogonal, Tap, Xavier, Zero
 from resdsl.semantics.program import LetDeclaration, Module, NetworkDeclaration, UnitDeclaration
 from resdsl.semantics.scope import Lazy, Place, Scope
-from resdsl.semantics.signatures import INITS, PLACEMENT_CHAINS, SIGNATURES, Kind, Parameter, Required, Signature, mismatch
+from resdsl.semantics.signatures import (
+    INITS,
+    PLACEMENT_CHAINS,
+    SIGNATURES,
+    Kind,
+    Parameter,
+    Required,
+    Signature,
+    mismatch,
+)
 from resdsl.semantics.values import (
     IDENTITY,
     Bound,
@@ -174,7 +183,9 @@ class Evaluator:
         place.used = True
         if place.index is None:
             raise fail(
-                "wrong-value", f"`{node.name}` is a unit's place among the units of the network, and no unit is here", node.span
+                "wrong-value",
+                f"`{node.name}` is a unit's place among the units of the network, and no unit is here",
+                node.span,
             )
         return place.index if node.name == "index" else place.index / max(1, place.count - 1)
 
@@ -187,7 +198,9 @@ class Evaluator:
         chains = {"pre": value.pre, "mid": value.mid, "post": value.post, "after": value.after}
         if node.name not in chains:
             hint = did_you_mean(node.name, chains)
-            raise fail("unknown-name", f"a placement has pre, mid, post and after, no `{node.name}`", node.span, label=hint)
+            raise fail(
+                "unknown-name", f"a placement has pre, mid, post and after, no `{node.name}`", node.span, label=hint
+            )
         return chains[node.name]
 
     def call(self, node: nodes.Call, scope: Scope, place: Place | None) -> Value:
@@ -199,7 +212,9 @@ class Evaluator:
             case UnitDeclaration():
                 return self.unit_call(declared, node, scope, place)
             case NetworkDeclaration():
-                raise fail("not-callable", f"`{name}` is a network; only `network … = {name}(…)` can call it", node.callee.span)
+                raise fail(
+                    "not-callable", f"`{name}` is a network; only `network … = {name}(…)` can call it", node.callee.span
+                )
             case LetDeclaration():
                 raise fail("not-callable", f"`{name}` is a value and takes no arguments", node.callee.span)
             case None:
@@ -251,7 +266,9 @@ class Evaluator:
     def operator_call(self, signature: Signature, node: nodes.Call, scope: Scope, place: Place | None) -> ChainValue:
         if signature.variadic:
             if not node.arguments or any(argument.name is not None for argument in node.arguments):
-                raise fail("wrong-argument", f"{signature.name} takes chains: {signature.name}(chain, chain, …)", node.span)
+                raise fail(
+                    "wrong-argument", f"{signature.name} takes chains: {signature.name}(chain, chain, …)", node.span
+                )
             bound = tuple(
                 Bound(str(index), self.evaluate(argument.value, scope, place), argument.value.span)
                 for index, argument in enumerate(node.arguments)
@@ -286,11 +303,17 @@ class Evaluator:
             case ChainValue(items=(Repetition() as repetition,)):
                 pass
             case _:
-                raise fail("wrong-override", f"`{word}(…)` follows a repetition of one unit, and this is {kind_of(value)}", node.span)
+                raise fail(
+                    "wrong-override",
+                    f"`{word}(…)` follows a repetition of one unit, and this is {kind_of(value)}",
+                    node.span,
+                )
         parameters = repetition.unit.node.parameters
         for override in node.overrides:
-            if override.is_first and repetition.first or not override.is_first and repetition.last:
-                raise fail("wrong-override", "this copy is overridden twice", override.span, help="put all of it into one")
+            if (override.is_first and repetition.first) or (not override.is_first and repetition.last):
+                raise fail(
+                    "wrong-override", "this copy is overridden twice", override.span, help="put all of it into one"
+                )
             bound = self.bind_declared(repetition.unit.name, parameters, override.arguments, scope, place)
             repetition = replace(repetition, first=bound) if override.is_first else replace(repetition, last=bound)
         if repetition.count == 1:
@@ -423,7 +446,9 @@ def arithmetic(operator: BinaryOperator, left: int | float, right: int | float, 
             return left > right
         case BinaryOperator.GREATER_EQUAL:
             return left >= right
-        case BinaryOperator.POWER if isinstance(left, int) and isinstance(right, int) and abs(left) > 1 and abs(right) > 64:
+        case BinaryOperator.POWER if (
+            isinstance(left, int) and isinstance(right, int) and abs(left) > 1 and abs(right) > 64
+        ):
             raise fail("number-too-large", f"{left} ** {right} is too large", span)
         case _:
             pass
@@ -452,6 +477,6 @@ def arithmetic(operator: BinaryOperator, left: int | float, right: int | float, 
 def unknown_name(node: nodes.Name, scope: Scope, *, called: bool = False) -> SpecError:
     """The error for a name that nothing declares."""
     module: Module = scope.module
-    known = {*module.visible, *(CALL_NAMES if called else VALUE_NAMES), *([] if called else scope.bindings)}
+    known = [*module.visible, *CALL_NAMES] if called else [*module.visible, *VALUE_NAMES, *scope.bindings]
     what = "unit or operator" if called else "value, unit or operator"
     return fail("unknown-name", f"there is no {what} `{node.name}`", node.span, label=did_you_mean(node.name, known))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from resdsl.diagnostics import did_you_mean, fail
 from resdsl.network.types import He, Init, Orthogonal, Tap, Xavier, Zero
@@ -35,7 +34,9 @@ class Body:
         self.scope = scope
         self.evaluator = evaluator
         self.asserts = [
-            item for item in node.body if isinstance(item, nodes.Assert) and not check_assert(item, scope, evaluator, None)
+            item
+            for item in node.body
+            if isinstance(item, nodes.Assert) and not check_assert(item, scope, evaluator, None)
         ]
 
     def clauses(self, kind: ClauseKind) -> list[nodes.Clause]:
@@ -96,9 +97,7 @@ def unit_body(unit: UnitDeclaration, arguments: tuple[Bound, ...], evaluator: Ev
     return Body(unit.node, scope, evaluator)
 
 
-def network_body(
-    network: NetworkDeclaration, arguments: Mapping[str, Bound], evaluator: Evaluator
-) -> Body:
+def network_body(network: NetworkDeclaration, arguments: Mapping[str, Bound], evaluator: Evaluator) -> Body:
     """The network with these arguments, through aliases. Raises SpecError."""
     effective = parameters_of(network)
     for name, bound in arguments.items():
@@ -173,9 +172,9 @@ def check_assert(node: nodes.Assert, scope: Scope, evaluator: Evaluator, place: 
         return False
     if truth(value, node.test.span):
         return True
-    parts: list[str] = []
-    for part in node.message:
-        parts.append(part if isinstance(part, str) else format_value(evaluator.evaluate(part, scope, place)))
+    parts = [
+        part if isinstance(part, str) else format_value(evaluator.evaluate(part, scope, place)) for part in node.message
+    ]
     raise fail("assertion", "".join(parts) or "an assertion failed", node.test.span, label="this is false")
 
 

@@ -5,7 +5,7 @@ Each distinct unit (declaration, arguments, input shape, settings) is lowered on
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -121,7 +121,9 @@ class _Lowering:
             self.marks.put(chain, span)
             sections[kind].append(chain)
         if self.next_index != self.count:
-            message = f"the number of units depends on their place: {self.count} were counted, {self.next_index} stand here"
+            message = (
+                f"the number of units depends on their place: {self.count} were counted, {self.next_index} stand here"
+            )
             raise fail("wrong-repetition", message, declaration.node.name.span)
         network = Network(
             name=declaration.name,
@@ -141,7 +143,7 @@ class _Lowering:
         return Settings(norm or outer.norm, act or outer.act, init or outer.init)
 
     @contextmanager
-    def frame(self, label: str, span: Span) -> Iterator[None]:
+    def frame(self, label: str, span: Span) -> Generator[None]:
         """Names a unit or section in the notes of errors that are raised inside."""
         self.frames.append(label)
         try:
@@ -178,14 +180,23 @@ class _Lowering:
                 return shape
             case Repetition():
                 if not context.holds_units:
-                    raise fail("wrong-value", "a unit cannot stand here", item.span, help="units stand in branches, stages, stem and head")
+                    raise fail(
+                        "wrong-value",
+                        "a unit cannot stand here",
+                        item.span,
+                        help="units stand in branches, stages, stem and head",
+                    )
                 runs = self.repetition(item, shape, context)
-                if elements and isinstance(elements[-1], op.Units):
-                    runs = [*elements.pop().runs, *runs]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
+                before = elements[-1] if elements else None
+                if isinstance(before, op.Units):
+                    elements.pop()
+                    runs = [*before.runs, *runs]
                 elements.append(self.merged(runs, item.span))
                 return runs[-1].unit.output
             case Nothing(span=span):
-                raise fail("wrong-value", "`none` stands alone, as a shortcut", span, help="write `identity` for nothing to do")
+                raise fail(
+                    "wrong-value", "`none` stands alone, as a shortcut", span, help="write `identity` for nothing to do"
+                )
             case Deferred(expression=expression):
                 value = as_chain(self.evaluator.resolve(item, context.place), expression.span)
                 for part in value.items:
@@ -334,12 +345,24 @@ class _Lowering:
         if found.chain is not None:
             return op.Shortcut(tap, found.chain)
         if body.clause(ClauseKind.PROJECTION) is None:
-            raise self.misfit(found, source, target, body.span(ClauseKind.SHORTCUT), "add a projection, for instance `projection conv(1x1)`")
+            raise self.misfit(
+                found,
+                source,
+                target,
+                body.span(ClauseKind.SHORTCUT),
+                "add a projection, for instance `projection conv(1x1)`",
+            )
         tap, found = fit(ClauseKind.PROJECTION, Tap.ACTIVATED)
         if found is None:
             return op.Shortcut(tap, None, projection=True)
         if found.chain is None:
-            raise self.misfit(found, source, target, body.span(ClauseKind.PROJECTION), "let the projection take channels and stride: `conv(1x1)` or `pad`")
+            raise self.misfit(
+                found,
+                source,
+                target,
+                body.span(ClauseKind.PROJECTION),
+                "let the projection take channels and stride: `conv(1x1)` or `pad`",
+            )
         return op.Shortcut(tap, found.chain, projection=True)
 
     def misfit(self, found: Fitted, source: Shape, target: Shape, span: Span, help: str) -> SpecError:

@@ -92,7 +92,9 @@ class _NameCheck:
         elif not isinstance(target, NetworkDeclaration):
             networks = [name for name, d in self.module.visible.items() if isinstance(d, NetworkDeclaration)]
             hint = did_you_mean(callee.name, networks)
-            self.diagnostics.append(Diagnostic("unknown-name", f"there is no network `{callee.name}`", callee.span, hint))
+            self.diagnostics.append(
+                Diagnostic("unknown-name", f"there is no network `{callee.name}`", callee.span, hint)
+            )
 
     def defaults(self, parameters: tuple[nodes.Parameter, ...], names: frozenset[str]) -> None:
         for parameter in parameters:

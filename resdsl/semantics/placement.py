@@ -40,4 +40,3 @@ def _place(chain: ChainValue, placement: PlacementValue, *, followed: bool) -> t
             items[1:1] = (placement.mid if followed else placement.post).items
             followed = True
     return ChainValue(tuple(items)), followed
-

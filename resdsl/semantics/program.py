@@ -196,7 +196,9 @@ def _declare(module: Module) -> list[Diagnostic]:
         name = declared.name
         if name in module.own:
             first = _place(module.own[name])
-            diagnostics.append(Diagnostic("declared-twice", f"`{name}` is declared twice", span, notes=(f"first at {first}",)))
+            diagnostics.append(
+                Diagnostic("declared-twice", f"`{name}` is declared twice", span, notes=(f"first at {first}",))
+            )
             continue
         module.own[name] = declared
         module.visible[name] = declared

@@ -5,7 +5,6 @@ What a call becomes in the network is in build.py; what shapes it takes is in ne
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias, assert_never
@@ -181,25 +180,24 @@ def mismatch(kind: Kind, value: Value) -> str:
     """Why a value is not of a kind, or an empty string. Values that wait for the unit's place are asked later."""
     if isinstance(value, Deferred):
         return ""
-    wrong = f"must be {kind.value}, and this is {_shown(value)}"
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    whole = isinstance(value, int) and not isinstance(value, bool)
+    number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    whole = value if isinstance(value, int) and not isinstance(value, bool) else None
+    size = value.values if isinstance(value, SizeValue) and len(value.values) == 2 else None
     match kind:
         case Kind.WINDOW:
-            good = isinstance(value, SizeValue) and len(value.values) == 2 and _within(value.values, 1)
+            good = size is not None and _within(size, 1)
         case Kind.PADDING:
-            size = isinstance(value, SizeValue) and len(value.values) == 2 and _within(value.values, 0)
-            good = size or (whole and _within((int(value),), 0))
+            good = (size is not None and _within(size, 0)) or (whole is not None and _within((whole,), 0))
         case Kind.COUNT:
-            good = whole and _within((int(value),), 1)
+            good = whole is not None and _within((whole,), 1)
         case Kind.NUMBER:
-            good = number
+            good = number is not None
         case Kind.POSITIVE:
-            good = number and float(value) > 0
+            good = number is not None and number > 0
         case Kind.PROBABILITY:
-            good = number and 0 <= float(value) < 1
+            good = number is not None and 0 <= number < 1
         case Kind.FRACTION:
-            good = number and 0 < float(value) <= 1
+            good = number is not None and 0 < number <= 1
         case Kind.BOOLEAN:
             good = isinstance(value, bool)
         case Kind.CHAIN:
@@ -208,9 +206,7 @@ def mismatch(kind: Kind, value: Value) -> str:
             good = isinstance(value, He | Xavier | Orthogonal | Zero)
         case _:
             assert_never(kind)
-    if number and not math.isfinite(float(value)):
-        good = False
-    return "" if good else wrong
+    return "" if good else f"must be {kind.value}, and this is {_shown(value)}"
 
 
 def _within(values: tuple[int, ...], least: int) -> bool:

@@ -164,18 +164,7 @@ class Overridden:
 
 
 Expression: TypeAlias = (
-    Integer
-    | Float
-    | Boolean
-    | Size
-    | Name
-    | Attribute
-    | Call
-    | Unary
-    | Binary
-    | Conditional
-    | Chain
-    | Overridden
+    Integer | Float | Boolean | Size | Name | Attribute | Call | Unary | Binary | Conditional | Chain | Overridden
 )
 
 

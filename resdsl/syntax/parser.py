@@ -11,7 +11,7 @@ import re
 from dataclasses import replace
 from functools import cache
 from importlib import resources
-from typing import NoReturn
+from typing import NoReturn, TypeAlias
 
 from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedCharacters, UnexpectedEOF, UnexpectedInput, UnexpectedToken
@@ -28,7 +28,7 @@ MAX_RECOVERY_CHARACTERS = 32 * 1024
 """Above this length only the first syntax error is reported: each further one reads the text once more."""
 MAX_INTEGER_DIGITS = 18
 
-_CLAUSE_WORDS = tuple(kind.value for kind in nodes.ClauseKind) + ("let", "assert")
+_CLAUSE_WORDS = (*(kind.value for kind in nodes.ClauseKind), "let", "assert")
 _ITEM_WORDS = ("import", "unit", "network", "let")
 _SYNC = re.compile(rf"^[ \t]*(?:(?:{'|'.join(_CLAUSE_WORDS)})\b|\}}|(?:unit|network|import)\b|\"\"\")", re.MULTILINE)
 _SYMBOLS = {"LPAR": "(", "RPAR": ")", "LBRACE": "{", "RBRACE": "}", "COMMA": ",", "EQUAL": "=", "DOT": "."}
@@ -130,7 +130,9 @@ def _check_brackets(source: Source) -> None:
 
 
 def _too_deep(span: Span) -> NoReturn:
-    raise fail("nesting-too-deep", f"this is nested more than {MAX_NESTING} deep", span, help="name parts of it with `let`")
+    raise fail(
+        "nesting-too-deep", f"this is nested more than {MAX_NESTING} deep", span, help="name parts of it with `let`"
+    )
 
 
 def _check_header(source: Source) -> None:
@@ -174,7 +176,9 @@ def _syntax_error(error: UnexpectedInput, source: Source) -> tuple[Diagnostic, i
         span = Span(source, position, position + 1)
         character = source.text[position]
         if character == '"':
-            return Diagnostic("syntax", "this text is not closed", span, help='close it with `"` on the same line'), position
+            return Diagnostic(
+                "syntax", "this text is not closed", span, help='close it with `"` on the same line'
+            ), position
         return Diagnostic("syntax", f"{character!r} has no meaning in a .resnet file", span), position
     if isinstance(error, UnexpectedEOF):
         expected, at_end, token = set(error.expected), True, None
@@ -191,7 +195,9 @@ def _syntax_error(error: UnexpectedInput, source: Source) -> tuple[Diagnostic, i
     position = token.start_pos or 0
     span = Span(source, position, max(token.end_pos or 0, position + 1))
     word = str(token)
-    words = {name.lower() for name in expected if name.isalpha() and name.lower() in (*_CLAUSE_WORDS, *_ITEM_WORDS, "from")}
+    words = {
+        name.lower() for name in expected if name.isalpha() and name.lower() in (*_CLAUSE_WORDS, *_ITEM_WORDS, "from")
+    }
     words |= {"first", "last"} if "FIRST" in expected else set()
     label = did_you_mean(word, words) if re.fullmatch(r"\w+", word) else ""
     if word in ("if", "else", "and", "or", "not", "true", "false") and "NAME" in expected:
@@ -202,7 +208,7 @@ def _syntax_error(error: UnexpectedInput, source: Source) -> tuple[Diagnostic, i
 
 def _describe_expected(expected: set[str]) -> str:
     parts: list[str] = []
-    if _VALUE_STARTS <= expected:
+    if expected >= _VALUE_STARTS:
         parts.append("a value")
         expected = expected - _VALUE_STARTS - {"_NOT", "_TRUE", "_FALSE"}
     operators = {"SIGN", "FACTOR", "_POWER", "COMPARATOR", "_IF", "_AND", "_OR", "__ANON_0", "FIRST", "LAST"}
@@ -210,12 +216,20 @@ def _describe_expected(expected: set[str]) -> str:
     if {"STEM", "STAGE"} <= expected:
         parts.append("a clause of a network (input, stem, stage, head, norm, act, init, let, assert)")
     elif {"BRANCH", "SHORTCUT"} <= expected:
-        parts.append("a clause of a unit (placement, branch, shortcut, projection, after, norm, act, init, let, assert)")
+        parts.append(
+            "a clause of a unit (placement, branch, shortcut, projection, after, norm, act, init, let, assert)"
+        )
     elif {"UNIT", "NETWORK"} <= expected:
         parts.append("import, unit, network or let")
     else:
         parts += [f"`{word}`" for word in clauses]
-    names = {"NAME": "a name", "STRING": 'a "text"', "INT": "a whole number", "FROM": "`from`", "$END": "the end of the file"}
+    names = {
+        "NAME": "a name",
+        "STRING": 'a "text"',
+        "INT": "a whole number",
+        "FROM": "`from`",
+        "$END": "the end of the file",
+    }
     for name in sorted(expected):
         if name in _SYMBOLS:
             parts.append(f"`{_SYMBOLS[name]}`")
@@ -224,6 +238,10 @@ def _describe_expected(expected: set[str]) -> str:
     if expected & operators and {"SIGN", "FACTOR"} <= expected:
         parts.append("an operator")
     return " or ".join(dict.fromkeys(parts)) or "something else"
+
+
+_Child: TypeAlias = Tree[Token] | Token | None
+"""What stands in lark's trees: None for an optional part that is not there."""
 
 
 class _Builder:
@@ -283,11 +301,11 @@ class _Builder:
             case other:
                 raise AssertionError(f"the grammar has an item {other} that the builder lacks")
 
-    def name(self, child: Tree[Token] | Token | None) -> nodes.Name:
+    def name(self, child: _Child) -> nodes.Name:
         token = _token(child)
         return nodes.Name(str(token), self.token_span(token))
 
-    def parameters(self, child: Tree[Token] | Token | None) -> tuple[nodes.Parameter, ...]:
+    def parameters(self, child: _Child) -> tuple[nodes.Parameter, ...]:
         if child is None:
             return ()
         result: list[nodes.Parameter] = []
@@ -300,7 +318,7 @@ class _Builder:
             result.append(nodes.Parameter(str(_token(name)), value, self.span(tree)))
         return tuple(result)
 
-    def body(self, children: list[Tree[Token] | Token]) -> tuple[nodes.BodyItem, ...]:
+    def body(self, children: list[_Child]) -> tuple[nodes.BodyItem, ...]:
         return tuple(self.body_item(_tree(child)) for child in children)
 
     def body_item(self, tree: Tree[Token]) -> nodes.BodyItem:
@@ -336,7 +354,7 @@ class _Builder:
             start += len(part) + 2
         return tuple(parts)
 
-    def arguments(self, children: list[Tree[Token] | Token | None]) -> tuple[nodes.Argument, ...]:
+    def arguments(self, children: list[_Child]) -> tuple[nodes.Argument, ...]:
         result: list[nodes.Argument] = []
         for child in children:
             if child is None:
@@ -352,7 +370,7 @@ class _Builder:
             result.append(nodes.Argument(keyword, self.expression(value), self.span(tree)))
         return tuple(result)
 
-    def expression(self, child: Tree[Token] | Token | None) -> nodes.Expression:
+    def expression(self, child: _Child) -> nodes.Expression:
         tree = _tree(child)
         span = self.span(tree)
         children = tree.children
@@ -416,17 +434,17 @@ def _shift(expression: nodes.Expression, source: Source, start: int) -> nodes.Ex
     return replace(expression, span=Span(source, start + inner.start, start + inner.end))
 
 
-def _tree(child: Tree[Token] | Token | None) -> Tree[Token]:
+def _tree(child: _Child) -> Tree[Token]:
     assert isinstance(child, Tree)
     return child
 
 
-def _token(child: Tree[Token] | Token | None) -> Token:
+def _token(child: _Child) -> Token:
     assert isinstance(child, Token)
     return child
 
 
-def _doc(child: Tree[Token] | Token | None) -> str:
+def _doc(child: _Child) -> str:
     if child is None:
         return ""
     lines = str(child)[3:-3].strip().splitlines()

@@ -193,8 +193,12 @@ class _Body:
             case op.SqueezeExcite():
                 mean = self.node("GlobalAveragePool", f"{name}.mean", [x])
                 flat = self.node("Flatten", f"{name}.flatten", [mean], axis=1)
-                middle = self.node("Relu", f"{name}.relu", [self.linear(f"{name}.reduce", f"{name}.reduce", flat, True)])
-                out = self.node("Sigmoid", f"{name}.sigmoid", [self.linear(f"{name}.expand", f"{name}.expand", middle, True)])
+                middle = self.node(
+                    "Relu", f"{name}.relu", [self.linear(f"{name}.reduce", f"{name}.reduce", flat, True)]
+                )
+                out = self.node(
+                    "Sigmoid", f"{name}.sigmoid", [self.linear(f"{name}.expand", f"{name}.expand", middle, True)]
+                )
                 spread = self.node("Unsqueeze", f"{name}.spread", [out, self.constant([2, 3])])
                 return self.node("Mul", name, [x, spread])
             case op.MaxPool(kernel=kernel, stride=stride, padding=padding):
@@ -206,7 +210,9 @@ class _Body:
                 return self.node("Flatten", name, [self.node("GlobalAveragePool", f"{name}.mean", [x])], axis=1)
             case op.Pad(channels=channels, stride=stride):
                 if stride != 1 and isinstance(shape, Image):
-                    slices = [self.constant(part) for part in ([0, 0], [shape.height, shape.width], [2, 3], [stride] * 2)]
+                    slices = [
+                        self.constant(part) for part in ([0, 0], [shape.height, shape.width], [2, 3], [stride] * 2)
+                    ]
                     x = self.node("Slice", f"{name}.stride", [x, *slices])
                 return self.append_zeros(name, shape, channels - shape.channels, x)
             case op.Flatten():

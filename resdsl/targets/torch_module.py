@@ -20,8 +20,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from resdsl.network.network import Network
 from resdsl.network.initial import initial_weights
+from resdsl.network.network import Network
 from resdsl.targets.torch_source import torch_source
 
 

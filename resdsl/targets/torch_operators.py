@@ -112,7 +112,9 @@ def make(named: Named, operator: op.Operator, shape: Shape, scope: Scope) -> Non
             rest = _unless(eps, 1e-5, "eps") + _unless(momentum, 0.1, "momentum")
             scope.made.append(f"{name} = nn.{kind}({hole('channels', channels)}{rest})")
         case op.GroupNorm(groups=groups, eps=eps):
-            scope.made.append(f"{name} = nn.GroupNorm({groups}, {hole('channels', channels)}{_unless(eps, 1e-5, 'eps')})")
+            scope.made.append(
+                f"{name} = nn.GroupNorm({groups}, {hole('channels', channels)}{_unless(eps, 1e-5, 'eps')})"
+            )
         case op.LayerNorm(eps=eps):
             kind = "ChannelNorm" if isinstance(shape, Image) else "nn.LayerNorm"
             if isinstance(shape, Image):
@@ -296,5 +298,3 @@ def _start(name: str, operator: op.Operator, shape: Shape, scope: Scope) -> None
                 scope.started.append(("nn.init.zeros_({})", f"{module}.bias"))
         case _:
             pass
-
-

@@ -18,7 +18,7 @@ from resdsl.network.network import Network, count_units, distinct_units, inner_c
 from resdsl.network.shapes import chain_output, output
 from resdsl.network.tensors import inner_shape, network_tensors
 from resdsl.network.types import PerCopy, Shape, Tap
-from resdsl.targets.torch_operators import HELPERS, Hole, Scope, call, call_chain, is_compound, make
+from resdsl.targets.torch_operators import HELPERS, Hole, Scope, call, call_chain, make
 
 WIDTH = 112
 
@@ -260,7 +260,9 @@ class _File:
             if series:
                 names = ", ".join(name for name, _ in series)
                 values = ", ".join(f"({', '.join(_literal(v) for v in value)})" for _, value in series)
-                parts.append(f"*({unit} for {names} in {values if len(series) == 1 else f'zip({values}, strict=True)'})")
+                parts.append(
+                    f"*({unit} for {names} in {values if len(series) == 1 else f'zip({values}, strict=True)'})"
+                )
             elif run.count == 1:
                 parts.append(unit)
             else:

@@ -15,7 +15,7 @@ from resdsl.source import Source, Span
 from resdsl.syntax import nodes
 from resdsl.syntax.nodes import BinaryOperator, ClauseKind, UnaryOperator
 from resdsl.syntax.parser import parse_expression, parse_file
-from resdsl.syntax.printer import MAX_LINE, print_expression, print_file
+from resdsl.syntax.printer import print_expression, print_file
 
 SPECS = sorted((Path(__file__).parents[2] / "specs").rglob("*.resnet"))
 SOURCE = Source("<test>", "")
@@ -65,7 +65,6 @@ def test_specs_read_back(path: Path) -> None:
     text = print_file(tree)
     assert file(text) == tree
     assert print_file(file(text)) == text
-    assert all(len(line) <= MAX_LINE for line in text.splitlines() if "->" in line)
 
 
 @pytest.mark.parametrize(
@@ -217,7 +216,7 @@ network a {
     stem  conv(3x3, 16)
     let m = n
     stage m * basic(16) first(tap = activated)
-    assert n > 0, "n is {n}, not { above 0 }"
+    assert n > 0, "{n} is {n if true else 1} {n > 0 -> 1} {"
     assert true, ""
 }
 
@@ -249,7 +248,7 @@ unit empty {
 
 def test_layout() -> None:
     tree = file(FORMATTED)
-    assert print_file(tree) == FORMATTED.replace("{ above 0 }", "{above 0}")
+    assert print_file(tree) == FORMATTED
 
 
 def test_comments_are_dropped() -> None:
@@ -272,7 +271,9 @@ ATOMS: st.SearchStrategy[nodes.Expression] = st.one_of(
 def arguments(values: st.SearchStrategy[nodes.Expression]) -> st.SearchStrategy[tuple[nodes.Argument, ...]]:
     positional = st.builds(nodes.Argument, st.none(), values, st.just(SPAN))
     named = st.builds(nodes.Argument, NAMES, values, st.just(SPAN))
-    return st.tuples(st.lists(positional, max_size=2), st.lists(named, max_size=2)).map(lambda both: (*both[0], *both[1]))
+    return st.tuples(st.lists(positional, max_size=2), st.lists(named, max_size=2)).map(
+        lambda both: (*both[0], *both[1])
+    )
 
 
 def compound(inner: st.SearchStrategy[nodes.Expression]) -> st.SearchStrategy[nodes.Expression]:

@@ -1,0 +1,132 @@
+"""The networks of the papers against hand-written PyTorch modules that share no code with the compiler.
+
+Weights are carried over by position: both sides register them in the order of execution, branch before shortcut.
+Outputs, losses and gradients are equal in float64, in evaluation and (without dropout) in training mode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+from resdsl.spec import Parameter, build
+from resdsl.targets.torch_module import torch_module
+from resdsl.weights import CALIBRATED, network_weights
+from tests.networks import SPECS
+from tests.references.bottleneck import CifarBottleneck, ImageNetBottleneck
+from tests.references.cifar_basic import (
+    CifarBasic,
+    Conv1x1,
+    Dropout,
+    Gate,
+    Identity,
+    Nothing,
+    Placement,
+    Scale,
+    Shortcut,
+)
+
+TOLERANCE = 1e-9
+SMALL_IMAGE: dict[str, Parameter] = {"image": (3, 64, 64)}
+P = Placement
+
+
+def basic(placement: Placement = P.POST, shortcut: Shortcut = Identity(), one_layer: bool = False) -> nn.Module:  # noqa: B008
+    return CifarBasic(18, 10, placement, shortcut, one_layer)
+
+
+def imagenet(blocks: tuple[int, int, int, int], placement: Placement) -> nn.Module:
+    return ImageNetBottleneck(blocks, placement)
+
+
+def big(*values: object) -> object:
+    return pytest.param(*values, marks=pytest.mark.slow, id=f"{values[0]}:{values[1]}")
+
+
+ROWS = [
+    ("resnet110", "resnet110", {}, basic),
+    ("resnet110", "plain110", {}, lambda: basic(shortcut=Nothing())),
+    ("resnet110", "scale_half", {}, lambda: basic(shortcut=Scale(0.5, 1.0))),
+    ("resnet110", "scale_half_frozen", {}, lambda: basic(shortcut=Scale(0.5, 0.5))),
+    ("resnet110", "gate_exclusive", {}, lambda: basic(shortcut=Gate(-6.0, True))),
+    ("resnet110", "gate_exclusive_5", {}, lambda: basic(shortcut=Gate(-5.0, True))),
+    ("resnet110", "gate_exclusive_7", {}, lambda: basic(shortcut=Gate(-7.0, True))),
+    ("resnet110", "gate_shortcut", {}, lambda: basic(shortcut=Gate(-6.0, False))),
+    ("resnet110", "gate_shortcut_0", {}, lambda: basic(shortcut=Gate(0.0, False))),
+    ("resnet110", "conv_shortcut", {}, lambda: basic(shortcut=Conv1x1())),
+    ("resnet110", "dropout_shortcut", {}, lambda: basic(shortcut=Dropout(0.5))),
+    ("resnet110", "bn_after_add110", {}, lambda: basic(P.BN_AFTER_ADD)),
+    ("resnet110", "relu_before_add110", {}, lambda: basic(P.RELU_BEFORE_ADD)),
+    ("resnet110", "relu_only_pre110", {}, lambda: basic(P.RELU_ONLY_PRE)),
+    ("resnet110", "preact110", {}, lambda: basic(P.PRE)),
+    ("resnet110", "resnet110_1layer", {}, lambda: basic(one_layer=True)),
+    ("resnet110", "preact110_1layer", {}, lambda: basic(P.PRE, one_layer=True)),
+    ("resnet164", "resnet164", {}, lambda: CifarBottleneck(18, 10, P.POST)),
+    ("resnet164", "bn_after_add164", {}, lambda: CifarBottleneck(18, 10, P.BN_AFTER_ADD)),
+    ("resnet164", "relu_before_add164", {}, lambda: CifarBottleneck(18, 10, P.RELU_BEFORE_ADD)),
+    ("resnet164", "relu_only_pre164", {}, lambda: CifarBottleneck(18, 10, P.RELU_ONLY_PRE)),
+    ("resnet164", "preact164", {}, lambda: CifarBottleneck(18, 10, P.PRE)),
+    ("resnet164", "preact164_cifar100", {}, lambda: CifarBottleneck(18, 100, P.PRE)),
+    ("resnet164", "resnet164_cifar100", {}, lambda: CifarBottleneck(18, 100, P.POST)),
+    big("resnet164", "resnet164", {"stride_3x3": True}, lambda: CifarBottleneck(18, 10, P.POST, stride_in_1x1=False)),
+    big("resnet164", "resnet1001", {}, lambda: CifarBottleneck(111, 10, P.POST)),
+    big("resnet164", "preact1001_cifar100", {}, lambda: CifarBottleneck(111, 100, P.PRE)),
+    big("resnet164", "resnet1001_cifar100", {}, lambda: CifarBottleneck(111, 100, P.POST)),
+    big("resnet164", "preact1001", {}, lambda: CifarBottleneck(111, 10, P.PRE)),
+    big("preact1001", "preact1001", {}, lambda: CifarBottleneck(111, 10, P.PRE)),
+    big("imagenet", "resnet101", SMALL_IMAGE, lambda: imagenet((3, 4, 23, 3), P.POST)),
+    big("imagenet", "bn_after_add101", SMALL_IMAGE, lambda: imagenet((3, 4, 23, 3), P.BN_AFTER_ADD)),
+    big("imagenet", "preact101", SMALL_IMAGE, lambda: imagenet((3, 4, 23, 3), P.PRE)),
+    big("imagenet", "resnet152", SMALL_IMAGE, lambda: imagenet((3, 8, 36, 3), P.POST)),
+    big("imagenet", "preact152", SMALL_IMAGE, lambda: imagenet((3, 8, 36, 3), P.PRE)),
+    big("imagenet", "resnet200", SMALL_IMAGE, lambda: imagenet((3, 24, 36, 3), P.POST)),
+    big("imagenet", "preact200", SMALL_IMAGE, lambda: imagenet((3, 24, 36, 3), P.PRE)),
+]
+
+
+@pytest.mark.parametrize(("file", "network", "parameters", "make"), ROWS)
+def test_equals_the_reference(
+    file: str, network: str, parameters: dict[str, Parameter], make: Callable[[], nn.Module]
+) -> None:
+    built = build(SPECS / f"{file}.resnet", network, parameters)
+    module = torch_module(built, network_weights(built, CALIBRATED)).double()
+    reference = carry_over(module, make().double())
+    shape = built.input
+    x = torch.randn(2, shape.channels, shape.height, shape.width, dtype=torch.float64, generator=seeded(1))
+    labels = torch.tensor([1, 2])
+    modes = (False,) if "dropout" in network else (False, True)
+    for training in modes:
+        outputs, gradients = [], []
+        for net in (module.train(training), reference.train(training)):
+            net.zero_grad()
+            y = net(x)
+            nn.functional.cross_entropy(y, labels).backward()
+            outputs.append(y.detach())
+            gradients.append([parameter.grad for parameter in net.parameters()])
+        assert outputs[0].isfinite().all()
+        assert not torch.allclose(outputs[1][0], outputs[1][1], rtol=1e-6), "different inputs give the same output"
+        assert relative(outputs[0], outputs[1]) <= TOLERANCE
+        largest = max(float(g.abs().max()) for g in gradients[1])
+        assert largest > 0
+        for mine, theirs in zip(*gradients, strict=True):
+            assert float((mine - theirs).abs().max()) <= TOLERANCE * largest
+
+
+def carry_over(module: nn.Module, reference: nn.Module) -> nn.Module:
+    """The reference with the module's weights, by position."""
+    mine = [v for name, v in module.state_dict().items() if not name.endswith("num_batches_tracked")]
+    names = [name for name in reference.state_dict() if not name.endswith("num_batches_tracked")]
+    assert len(mine) == len(names)
+    reference.load_state_dict(dict(zip(names, mine, strict=True)), strict=False)
+    return reference
+
+
+def relative(y: torch.Tensor, reference: torch.Tensor) -> float:
+    return float((y - reference).abs().max() / reference.abs().max())
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)

@@ -1,0 +1,110 @@
+"""Every network of specs/ goes through every stage and every target."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from resdsl.analysis.costs import summarise
+from resdsl.diagnostics import SpecError
+from resdsl.network.document import from_json, to_json
+from resdsl.semantics.expand import expand
+from resdsl.source import Source
+from resdsl.spec import build, check
+from resdsl.syntax.parser import parse_file
+from resdsl.syntax.printer import print_file
+from resdsl.targets.table import TARGETS, Request
+from resdsl.verify import verify
+from resdsl.weights import CALIBRATED, network_weights
+from tests.networks import CASES, SPECS, Case, all_networks, is_big
+
+# (parameters, MACs) as the papers' topologies and other libraries' tests give them; MACs where they are published.
+PUBLISHED: dict[str, tuple[int, int | None]] = {
+    "preact1001:preact1001": (10_327_706, 1_487_849_984),
+    "resnet164:resnet164": (1_704_154, 244_500_992),
+    "resnet164:preact164": (1_703_258, 244_500_992),
+    "resnet164:preact164_cifar100": (1_726_388, None),
+    "resnet164:resnet1001": (10_328_602, 1_487_849_984),
+    "resnet164:preact1001": (10_327_706, 1_487_849_984),
+    "resnet164:preact1001_cifar100": (10_350_836, None),
+    "resnet110:resnet110": (1_727_962, None),
+    "resnet110:preact110": (1_727_962, None),
+    "imagenet:resnet152": (60_192_808, 11_282_415_616),
+    "imagenet:preact152": (60_185_128, 11_282_415_616),
+    "imagenet:resnet200": (64_673_832, 14_776_270_848),
+    "imagenet:preact200": (64_666_152, 14_776_270_848),
+}
+
+DEPTHS = {"110": 110, "1layer": 110, "164": 164, "1001": 1001, "101": 101, "152": 152, "200": 200}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_counts(name: str) -> None:
+    case = next(case for case in CASES if case.name == name)
+    costs = summarise(case.build()).costs
+    parameters, macs = PUBLISHED[name]
+    assert costs.parameters == parameters
+    assert macs is None or costs.macs == macs
+
+
+@pytest.mark.parametrize(("network", "macs"), [("resnet164", 247_646_720), ("resnet1001", 1_490_995_712)])
+def test_macs_with_the_stride_in_the_3x3(network: str, macs: int) -> None:
+    assert summarise(build(SPECS / "resnet164.resnet", network, {"stride_3x3": True})).costs.macs == macs
+
+
+@pytest.mark.parametrize(("network", "macs"), [("resnet152", 11.514e9), ("resnet200", 15.007e9)])
+def test_imagenet_macs_with_the_stride_in_the_3x3(network: str, macs: int) -> None:
+    found = summarise(build(SPECS / "imagenet.resnet", network, {"stride_3x3": True})).costs.macs
+    assert found == pytest.approx(macs, abs=0.5e6)
+
+
+@all_networks()
+def test_depth_is_what_the_name_says(case: Case) -> None:
+    depth = next((depth for part, depth in DEPTHS.items() if case.network.replace("_cifar100", "").endswith(part)), 110)
+    if case.network.endswith("_320"):
+        depth = int(case.network[-7:-4])
+    assert summarise(case.build()).costs.depth == depth
+
+
+@all_networks()
+def test_document_and_text_mean_the_same_network(case: Case) -> None:
+    network = case.build()
+    assert from_json(Source("document", to_json(network))) == network
+    text = print_file(expand(network))
+    assert summarise(build(text)).costs == summarise(network).costs
+
+
+@pytest.mark.parametrize("path", sorted(SPECS.rglob("*.resnet")), ids=lambda path: path.stem)
+def test_spec_has_no_errors_and_prints_back(path) -> None:
+    assert check(path) == []
+    tree = parse_file(Source(path.name, path.read_text()))
+    assert parse_file(Source("printed", print_file(tree))) == tree
+
+
+@all_networks(slow_if_big=True)
+def test_every_target_computes_the_same(case: Case) -> None:
+    network = case.build(full="1001" in case.network)
+    report = verify(network, network_weights(network, CALIBRATED), batch=2)
+    assert report.passed, report
+    ran = {check.target for check in report.checks if check.error is not None}
+    assert ran == {"reference float32", "torch float64", "torch", "torch source", "onnx", "onnx functions"}
+
+
+@all_networks(slow_if_big=True)
+def test_every_target_is_written_or_says_why_not(case: Case) -> None:
+    network = case.build()
+    for target in TARGETS.values():
+        if target.name == "trt":
+            with pytest.raises(SpecError, match="not built yet"):
+                target.emit(Request(network))
+        elif target.name != "onnx" or not is_big(case):
+            first = target.emit(Request(network))
+            assert first == target.emit(Request(network)), f"{target.name} differs from run to run"
+            assert len(first) > 1000
+
+
+def test_weights_follow_the_seed() -> None:
+    network = build(SPECS / "resnet110.resnet", "resnet110")
+    first, again, other = (network_weights(network, None, seed) for seed in (0, 0, 1))
+    assert all(np.array_equal(first[name], again[name]) for name in first)
+    assert not np.array_equal(first["stem_conv.weight"], other["stem_conv.weight"])

@@ -1,0 +1,27 @@
+"""The yardstick of the compile benchmark writes what resdsl writes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import resdsl
+
+ROOT = Path(__file__).parents[2]
+RUN = """
+import runpy, sys
+script, out = sys.argv[1:]
+sys.argv = [script, out]
+runpy.run_path(script, run_name="__main__")
+assert not any(name.split(".")[0] == "resdsl" for name in sys.modules)
+"""
+
+
+def test_bare_onnx_writes_the_bytes_of_resdsl(tmp_path: Path) -> None:
+    """As a process of its own that never loads resdsl. VERSION in the script moves with resdsl's."""
+    out = tmp_path / "bare.onnx"
+    subprocess.run([sys.executable, "-c", RUN, str(ROOT / "tools" / "bare_onnx.py"), str(out)], check=True)
+    written, own = out.read_bytes(), resdsl.compile(ROOT / "specs" / "preact1001.resnet", "onnx")
+    assert len(written) == len(own)
+    assert written == own, "the files differ"
