@@ -239,7 +239,7 @@ _READ: dict[str, Callable[[Json], object]] = {
 # Checking.
 
 
-Path: TypeAlias = tuple[str | int, ...]
+_Path: TypeAlias = tuple[str | int, ...]
 """Keys and numbers that lead from the document to a part of it."""
 
 
@@ -247,7 +247,7 @@ Path: TypeAlias = tuple[str | int, ...]
 class _Problem:
     """What is wrong with the part at `path`; `words` follow its pointer."""
 
-    path: Path
+    path: _Path
     words: str
     help: str = ""
 
@@ -255,7 +255,7 @@ class _Problem:
 _TOO_DEEP = f"is nested more than {MAX_DEPTH} deep"
 
 
-def _checked(document: Json, max_units: int, place: Callable[[Path], Span | None]) -> Network:
+def _checked(document: Json, max_units: int, place: Callable[[_Path], Span | None]) -> Network:
     """The network of a document. Raises SpecError, with a span where `place` knows one."""
     try:
         problems = _first(_value_problems(document)) or _first(_schema_problems(document))
@@ -279,7 +279,7 @@ def _diagnostic(problem: _Problem, span: Span | None) -> Diagnostic:
     return Diagnostic("document", message, span, help=problem.help)
 
 
-def _pointer(path: Path) -> str:
+def _pointer(path: _Path) -> str:
     """The JSON pointer (RFC 6901), with ? for what cannot be printed."""
     steps = (str(step).replace("~", "~0").replace("/", "~1") for step in path)
     return "".join(character if character.isprintable() else "?" for step in steps for character in f"/{step}")
@@ -291,7 +291,7 @@ def _refuse(message: str, span: Span | None = None) -> NoReturn:
 
 def _value_problems(document: Json) -> Iterator[_Problem]:
     """What no schema speaks of: values that JSON or UTF-8 cannot hold, keys that stand twice, depth."""
-    waiting: list[tuple[Path, Json]] = [((), document)]
+    waiting: list[tuple[_Path, Json]] = [((), document)]
     while waiting:
         path, value = waiting.pop()
         if len(path) > MAX_DEPTH:
@@ -326,10 +326,10 @@ def _is_unicode(text: str) -> bool:
 def _schema_problems(document: Json) -> Iterator[_Problem]:
     """Where the document departs from the schema. Chains are checked one by one, so depth costs no stack."""
     root, chain = _validators()
-    waiting: deque[tuple[Path, Json, Validator]] = deque([((), document, root)])
+    waiting: deque[tuple[_Path, Json, Validator]] = deque([((), document, root)])
     while waiting:
         path, value, validator = waiting.popleft()
-        told: set[tuple[Path, str]] = set()
+        told: set[tuple[_Path, str]] = set()
         for error in validator.iter_errors(value):
             where, keyword = (*path, *error.absolute_path), str(error.validator)
             if keyword == "$ref":
@@ -378,7 +378,7 @@ _KINDS = {
 }
 
 
-def _schema_problem(path: Path, error: ValidationError) -> _Problem:
+def _schema_problem(path: _Path, error: ValidationError) -> _Problem:
     value, rule = cast(Json, error.instance), cast(Json, error.validator_value)
     schema = cast(Mapping[str, Json], error.schema)
     shown = _shown(value)
@@ -458,15 +458,15 @@ class _Checker:
 
     def network(self, network: Network) -> list[_Problem]:
         shape: Shape | None = network.input
-        paths: list[Path] = [("stem",), *(("stages", number) for number in range(len(network.stages))), ("head",)]
+        paths: list[_Path] = [("stem",), *(("stages", number) for number in range(len(network.stages))), ("head",)]
         for path, (_, chain) in zip(paths, network.sections(), strict=True):
             shape = self.chain(chain, shape, path, _Where("network"))
         return self.problems
 
-    def tell(self, path: Path, words: str, help: str = "") -> None:
+    def tell(self, path: _Path, words: str, help: str = "") -> None:
         self.problems.append(_Problem(path, words, help))
 
-    def chain(self, chain: Chain, shape: Shape | None, path: Path, where: _Where) -> Shape | None:
+    def chain(self, chain: Chain, shape: Shape | None, path: _Path, where: _Where) -> Shape | None:
         for number, element in enumerate(chain):
             here = (*path, number)
             if isinstance(element, Units):
@@ -475,11 +475,11 @@ class _Checker:
                 shape = self.operator(element, shape, (*here, OPERATOR_NAMES[type(element)]), where)
         return shape
 
-    def units(self, units: Units, shape: Shape | None, path: Path, where: _Where) -> Shape:
+    def units(self, units: Units, shape: Shape | None, path: _Path, where: _Where) -> Shape:
         if where.section not in ("network", "branch"):
             self.tell(path, "cannot stand here: shortcuts, and what follows the addition, hold no units")
         for number, run in enumerate(units.runs):
-            here: Path = (*path, number)
+            here: _Path = (*path, number)
             unit = run.unit
             if shape is not None and unit.input != shape:
                 self.tell((*here, "unit", "input"), f"is {unit.input}, and what the unit reads here is {shape}")
@@ -489,7 +489,7 @@ class _Checker:
             shape = unit.output
         return units.runs[-1].unit.output
 
-    def unit(self, unit: Unit, path: Path, copies: int) -> None:
+    def unit(self, unit: Unit, path: _Path, copies: int) -> None:
         if self.written(path, "changes_shape") != unit.changes_shape:
             words = f"must be {_shown(unit.changes_shape)}: {unit.input} becomes {unit.output}"
             self.tell((*path, "changes_shape"), words)
@@ -507,7 +507,7 @@ class _Checker:
         if after is not None and after != unit.output:
             self.tell((*path, "output"), f"is {unit.output}, and what the unit gives is {after}")
 
-    def operator(self, operator: Operator, shape: Shape | None, path: Path, where: _Where) -> Shape | None:
+    def operator(self, operator: Operator, shape: Shape | None, path: _Path, where: _Where) -> Shape | None:
         self.rules(operator, path, where)
         if shape is None:
             return None
@@ -524,7 +524,7 @@ class _Checker:
             self.tell(path, f"cannot stand here: {error.message}", error.help)
             return None
 
-    def rules(self, operator: Operator, path: Path, where: _Where) -> None:
+    def rules(self, operator: Operator, path: _Path, where: _Where) -> None:
         """What holds for an operator whatever it reads."""
         if where.section != "shortcut":
             if isinstance(operator, Gate):
@@ -540,7 +540,7 @@ class _Checker:
             elif len(value) != where.copies:
                 self.tell((*path, name), f"must hold {where.copies}, one for each copy, and it holds {len(value)}")
 
-    def written(self, path: Path, key: str) -> Json:
+    def written(self, path: _Path, key: str) -> Json:
         """What the document says at `key` of the object at `path`."""
         value = self.document
         for step in path:
@@ -548,7 +548,7 @@ class _Checker:
         return _object(value)[key]
 
 
-def _inner(operator: Operator, path: Path) -> list[tuple[Path, Chain]]:
+def _inner(operator: Operator, path: _Path) -> list[tuple[_Path, Chain]]:
     """The chains inside an operator, and where they stand."""
     chains = inner_chains(operator)
     if isinstance(operator, Partial):
@@ -583,7 +583,7 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_object_of, parse_int=_integer_of)
 _BETWEEN = re.compile(r"[\s:,]*")
 
 
-def _place(text: str, path: Path) -> tuple[int, int]:
+def _place(text: str, path: _Path) -> tuple[int, int]:
     """Where the value at `path` begins and ends in the text of a document."""
 
     def skip(at: int) -> int:

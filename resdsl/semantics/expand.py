@@ -38,8 +38,10 @@ Column: TypeAlias = tuple[float, ...]
 def expand(network: Network) -> nodes.File:
     """The file that says the same as the network: lowering it gives the network again, but for the names of units.
 
-    A network that is named like an operator which its file needs gets a number behind its name. Of its docstring what
-    no docstring can hold is changed: three quotes in a row, blanks around lines.
+    That holds for every network that comes from a source. One from a document reads back as lowering would have left
+    it: equal neighbours joined, pads that do nothing gone from shortcuts. A network that is named like an operator
+    which its file needs gets a number behind its name; of its docstring what none can hold is changed: three quotes in
+    a row, blanks around lines. The text may be larger than the parser reads.
     """
     sections = ((network.stem,), network.stages, (network.head,))
     (stem,), stages, (head,) = (tuple(map(_without_labels, chains)) for chains in sections)

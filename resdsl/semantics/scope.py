@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from resdsl.semantics.values import Value
+from resdsl.semantics.values import Deferred, Value
 from resdsl.syntax import nodes
 
 if TYPE_CHECKING:
@@ -31,8 +31,15 @@ class Scope:
 
 @dataclass(slots=True)
 class Place:
-    """Where a unit stands: the `index`-th of `count` units; index None outside of units. `used` once asked for."""
+    """Where a unit stands: the `index`-th of `count` units; index None outside of units. `used` once asked for.
+
+    resolved: what the values that wait for a place are here, by the ids of their expression and scope; None while one
+    is found out.
+    """
 
     index: int | None
     count: int
     used: bool = False
+    resolved: dict[tuple[int, int], tuple[Deferred, Value | None]] = field(
+        default_factory=dict[tuple[int, int], "tuple[Deferred, Value | None]"]
+    )

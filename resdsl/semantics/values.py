@@ -23,11 +23,15 @@ class SizeValue:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """An argument by its parameter's name."""
+    """An argument by its parameter's name. `kind` keeps 1, 1.0 and true apart, which Python takes for equal."""
 
     name: str
     value: Value
     span: Span = field(compare=False, repr=False)
+    kind: type = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", type(self.value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +91,20 @@ Item: TypeAlias = OperatorCall | SettingUse | Nothing | Repetition | Deferred
 
 @dataclass(frozen=True, slots=True)
 class ChainValue:
-    """Operators and units in a row; empty is `identity`."""
+    """Operators and units in a row; empty is `identity`.
+
+    size: how many there are, those in arguments counted. depth: how deep chains are nested in arguments.
+    """
 
     items: tuple[Item, ...]
+    size: int = field(init=False, compare=False, repr=False)
+    depth: int = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        inside = [bound.value for item in self.items for bound in _arguments(item)]
+        chains = [chain for value in inside for chain in _chains(value)]
+        object.__setattr__(self, "size", len(self.items) + sum(chain.size for chain in chains))
+        object.__setattr__(self, "depth", 1 + max((chain.depth for chain in chains), default=0))
 
 
 IDENTITY = ChainValue(())
@@ -106,6 +121,26 @@ class PlacementValue:
 
 
 Value: TypeAlias = bool | int | float | SizeValue | ChainValue | PlacementValue | Tap | Init | Deferred
+
+
+def _arguments(item: Item) -> tuple[Bound, ...]:
+    match item:
+        case OperatorCall(arguments=arguments):
+            return arguments
+        case Repetition(arguments=arguments, first=first, last=last):
+            return (*arguments, *first, *last)
+        case _:
+            return ()
+
+
+def _chains(value: Value) -> tuple[ChainValue, ...]:
+    match value:
+        case ChainValue():
+            return (value,)
+        case PlacementValue(pre=pre, mid=mid, post=post, after=after):
+            return pre, mid, post, after
+        case _:
+            return ()
 
 
 def kind_of(value: Value) -> str:

@@ -32,7 +32,8 @@ two lines."""
 network every(classes = 10) {
     input 3x16x16
     init  xavier(gain = 0.5)
-    stem  conv(7x5, 8, bias = true, padding = 3x2, init = orthogonal(gain = 2)) -> groupnorm(4) -> gelu -> maxpool(3x3, 1)
+    stem  conv(7x5, 8, bias = true, padding = 3x2, init = orthogonal(gain = 2))
+          -> groupnorm(4) -> gelu -> maxpool(3x3, 1)
     stage 3 * drop(8)
     stage 2 * outer(8)
     stage wide() -> avgpool(2x2, 2) -> narrow() -> deep()
@@ -286,8 +287,10 @@ def test_the_schema_knows_all_elements_and_leaves_nothing_open(schema: dict[str,
 STEM = "/stem/0/conv"
 DROP = "/stages/0/0/units/0"
 OUTER = "/stages/1/0/units/0/unit"
+INNER_CONV = f"{OUTER}/branch/1/partial/chain/0/conv"
 NARROW = "/stages/2/2/units/0/unit"
 RELU: dict[str, Any] = {"relu": {}}
+LINEAR = {"linear": {"features": 3, "bias": True, "init": {"zero": {}}}}
 GATE = {"gate": {"bias": 0.0, "branch": False, "init": {"zero": {}}}}
 
 
@@ -328,7 +331,7 @@ GATE = {"gate": {"bias": 0.0, "branch": False, "init": {"zero": {}}}}
         (f"{DROP}/unit/shortcut/chain", False, f"{DROP}/unit/shortcut/chain", "must be an array or null"),
         ("/stages/0/0/units", [], "/stages/0/0/units", "must hold at least 1, and it holds 0"),
         ("/head/2/concat/chains", [], "/head/2/concat/chains", "must hold at least 1, and it holds 0"),
-        (f"{OUTER}/branch/1/partial/chain/0/conv/stride", 0, f"{OUTER}/branch/1/partial/chain/0/conv/stride", "at least 1"),
+        (f"{INNER_CONV}/stride", 0, f"{INNER_CONV}/stride", "must be at least 1, and this is 0"),
         ("/spans/x", {}, "/spans", 'does not have the right form: "x"'),
         ("/spans", {"/stem/0": {}}, "/spans/~1stem~10", 'lacks "file", "line", "column", "end_line", "end_column"'),
         # values
@@ -338,17 +341,17 @@ GATE = {"gate": {"bias": 0.0, "branch": False, "init": {"zero": {}}}}
         ("/doc", "\ud800", "/doc", "is no Unicode text"),
         # shapes
         (f"{STEM}/groups", 3, STEM, "cannot stand here: 3 channels in and 8 out do not divide into 3 groups"),
-        ("/stem/4", {"linear": {"features": 3, "bias": True, "init": {"zero": {}}}}, "/stem/4/linear", "reads a vector"),
+        ("/stem/4", LINEAR, "/stem/4/linear", "reads a vector"),
         (f"{STEM}/stride", 2, f"{DROP}/unit/input", "is 8x16x16, and what the unit reads here is 8x8x8"),
         (f"{DROP}/unit/changes_shape", True, f"{DROP}/unit/changes_shape", "must be false: 8x16x16 becomes 8x16x16"),
         (f"{DROP}/unit/output", {"vector": 8}, f"{DROP}/unit/output", "is 8, and what the unit gives is 8x16x16"),
         (f"{DROP}/unit/output", {"vector": 8}, f"{DROP}/count", "must be 1: the unit reads 8x16x16 and gives 8"),
-        (f"{DROP}/unit/output", {"vector": 8}, "/stages/1/0/units/0/unit/input", "is 8x16x16, and what the unit reads here"),
-        (f"{DROP}/unit/input", {"image": [4, 16, 16]}, f"{DROP}/unit/shortcut", "gives 4x16x16, and the branch gives 8x16x16"),
+        (f"{DROP}/unit/output", {"vector": 8}, "/stages/1/0/units/0/unit/input", "is 8x16x16, and what the unit reads"),
+        (f"{DROP}/unit/input", {"image": [4, 16, 16]}, f"{DROP}/unit/shortcut", "gives 4x16x16, and the branch"),
         (f"{NARROW}/shortcut/chain", [], f"{NARROW}/shortcut", "gives 32x4x4, and the branch gives 16x2x2"),
         (f"{NARROW}/after/0", {"global_avgpool": {}}, f"{NARROW}/output", "is 16x2x2, and what the unit gives is 16"),
         (f"{OUTER}/branch/1/partial/channels", 9, f"{OUTER}/branch/1/partial", "cannot take 9 of 8 channels"),
-        (f"{OUTER}/branch/1/partial/chain/0/conv/groups", 3, f"{OUTER}/branch/1/partial/chain/0/conv", "into 3 groups"),
+        (f"{INNER_CONV}/groups", 3, INNER_CONV, "do not divide into 3 groups"),
         ("/head/2/concat/chains/1", [RELU], "/head/2/concat", "cannot stand here: concat joins channels"),
         # copies
         (f"{DROP}/count", 2, f"{DROP}/unit/branch/4/drop_path/p", "must hold 2, one for each copy, and it holds 3"),

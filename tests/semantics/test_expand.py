@@ -10,7 +10,7 @@ import pytest
 
 from resdsl.network import operators as op
 from resdsl.network.network import Network, distinct_units, inner_chains, unit_chains, varies
-from resdsl.network.types import Image, Tap
+from resdsl.network.types import Image, Tap, Vector
 from resdsl.semantics.expand import expand
 from resdsl.semantics.names import walk
 from resdsl.semantics.program import Module
@@ -25,10 +25,12 @@ CASES = {
     "convolutions": """
         network n {
             input 4x12x12
-            stem  conv(3x3, 8) -> conv(5x3, 8, 2, groups = 4, dilation = 2) -> conv(1x1, 6, bias = true, standardise = true)
+            stem  conv(3x3, 8) -> conv(5x3, 8, 2, groups = 4, dilation = 2)
+                  -> conv(1x1, 6, bias = true, standardise = true)
             stage conv(2x2, 6, padding = 0) -> conv(2x4, 6, padding = 1x2) -> conv(3x3, 6, padding = 0x1)
             stage conv(3x3, 6, padding = 1, init = he) -> conv(3x3, 6, init = he(gain = 2))
-            stage conv(3x3, 6, init = xavier) -> conv(3x3, 6, init = orthogonal(gain = -0.5)) -> conv(3x3, 6, init = zero)
+            stage conv(3x3, 6, init = xavier) -> conv(3x3, 6, init = orthogonal(gain = -0.5))
+            stage conv(3x3, 6, init = zero)
             head  flatten -> linear(7) -> linear(3, bias = false, init = xavier(gain = 0.01))
         }
     """,
@@ -46,8 +48,9 @@ CASES = {
             init  xavier
             stage scale(0.5) -> scale(-0.0) -> scale(3, learn = true) -> scale(1e22, learn = true, per_channel = true)
             stage dropout(0.1) -> drop_path(0) -> drop_path(1 / 3, per_sample = false, rescale = false) -> se(2)
-            stage se(4, init = zero) -> maxpool(3x3, 2) -> maxpool(3x3, 1, padding = 0) -> maxpool(2x2, 1, padding = 0x1)
-            stage avgpool(1x1, 1) -> avgpool(3x3, 1, padding = 1) -> pad(9) -> pad(9, 2)
+            stage se(4, init = zero) -> maxpool(3x3, 2) -> maxpool(3x3, 1, padding = 0)
+            stage maxpool(2x2, 1, padding = 0x1) -> avgpool(1x1, 1) -> avgpool(3x3, 1, padding = 1)
+            stage pad(9) -> pad(9, 2)
             stage partial(1 / 3) -> partial(2 / 3, conv(1x1, 6) -> bn) -> concat(relu, conv(3x3, 2), identity)
             head  avgpool
         }
@@ -100,7 +103,7 @@ CASES = {
     "units inside operators": """
         network n {
             input 8x4x4
-            stage u -> partial(0.5, 3 * a(4)) -> concat(a(8), 2 * a(8) -> conv(1x1, 3))
+            stage u -> partial(0.5, 3 * a(8)) -> concat(a(16), 2 * a(16) -> conv(1x1, 3))
         }
         unit a(width) {
             branch   conv(3x3, width)
@@ -108,7 +111,7 @@ CASES = {
         }
         unit u {
             branch   concat(2 * a(8), identity) -> partial(0.25, a(4) -> relu)
-            shortcut concat(identity, partial(0.25, conv(1x1, 4)))
+            shortcut concat(identity, partial(0.25, conv(1x1, 2)))
         }
     """,
     "paths of shortcuts": """
@@ -250,9 +253,9 @@ CASES = {
             branch   conv(3x3, 4) -> drop_path(p)
             shortcut identity
         }
-        unit outer(p) {
-            branch   u(p) -> p(1) -> p(2) -> dropout(p)
-            shortcut scale(p)
+        unit outer(x) {
+            branch   u(x) -> p(1) -> p(2) -> dropout(x)
+            shortcut scale(x)
         }
         unit p(x) {
             branch   conv(3x3, 4) -> dropout(x / 100)
@@ -376,7 +379,7 @@ resnet 1
 
 network n {
     input 4x8x8
-    stage u(0, 1, 0, -0.0) -> u(0, 1, 1, -1) -> u(0.1, 0, 2, -2) -> u(0.1, 0, 3, -3)
+    stage u(0, 1, 0, 0) -> u(0, 1, 1, -1) -> u(0.1, 0, 2, -2) -> u(0.1, 0, 3, -3)
 }
 
 unit u(p, branch, factor_1, factor_2) {
@@ -384,7 +387,7 @@ unit u(p, branch, factor_1, factor_2) {
     shortcut scale(1, branch = branch) -> scale(factor_1) -> drop_path(p)
     after    scale(factor_2)
 }
-""".replace("-0.0", "0"),
+""",
     ),
 }
 
@@ -502,7 +505,7 @@ def test_names_mean_what_they_say() -> None:
 
 
 def test_a_network_named_like_an_operator_it_needs() -> None:
-    unit = op.Unit("relu", "", Image(4, 8, 8), Image(4, 8, 8), (op.Relu(),), op.Shortcut(Tap.INPUT, ()), ())
+    unit = op.Unit("u", "", Image(4, 8, 8), Image(4, 8, 8), (op.Relu(),), op.Shortcut(Tap.INPUT, ()), ())
     network = Network("relu", "", unit.input, (), ((op.Units((op.Run(2, unit),)),),), ())
     again = build(print_file(expand(network)))
     assert again.name == "relu_1"
@@ -514,7 +517,7 @@ def test_a_network_named_like_an_operator_it_needs() -> None:
 @pytest.mark.parametrize("name", ["if", "true", "none", "p", "avgpool"])
 def test_names_that_the_language_uses(name: str) -> None:
     shape = Image(4, 8, 8)
-    unit = op.Unit(name, "", shape, shape, (op.DropPath((0.25, 0.5)),), op.Shortcut(Tap.ACTIVATED, None, True), ())
+    unit = op.Unit(name, "", shape, shape, (op.DropPath((0.25, 0.5)),), op.Shortcut(Tap.INPUT, None, True), ())
     outer = op.Unit(
         name, "x", shape, shape, (op.Units((op.Run(2, unit),)), op.Dropout(0.5)), op.Shortcut(Tap.INPUT, ()), ()
     )
@@ -532,11 +535,19 @@ def test_docstrings(doc: str, kept: str) -> None:
     assert build(print_file(expand(network))).doc == kept
 
 
-def test_fractions_read_back_for_every_number_of_channels() -> None:
-    for channels in (1, 2, 3, 7, 48, 49, 100, 4099, 1 << 24, (1 << 24) - 3):
-        for part in {1, max(1, channels // 3), max(1, channels - 1), channels}:
-            fraction = part / channels
-            assert abs(fraction * channels - part) <= 1e-6
+@pytest.mark.parametrize("channels", [1, 3, 7, 49, 4099, (1 << 24) - 3, 1 << 24])
+def test_any_part_of_the_channels_reads_back(channels: int) -> None:
+    for part in {1, channels // 3 or 1, channels // 2 or 1, channels - 1 or 1, channels}:
+        network = Network("n", "", Vector(channels), (op.Partial(part, ()),), (), ())
+        check(network)
+
+
+@pytest.mark.parametrize(
+    "number", [0.1, 1 / 3, 5e-324, 1e-5, -2.5, 123456789.0, 1e15, 1e16, 1e22, 1.7976931348623157e308]
+)
+def test_any_number_reads_back(number: float) -> None:
+    network = Network("n", "", Vector(4), (op.Scale(number),), (), ())
+    check(network)
 
 
 def test_no_parameter_but_for_copies_and_no_setting() -> None:
