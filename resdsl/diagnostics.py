@@ -6,8 +6,9 @@ A mistake of the user's is a Diagnostic; it travels in a SpecError. A mistake of
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from resdsl.source import Span
@@ -64,6 +65,15 @@ def fail(
 ) -> SpecError:
     """A SpecError of one diagnostic, to be raised by the caller."""
     return SpecError([Diagnostic(code, message, span, label, tuple(notes), help)])
+
+
+@contextmanager
+def noting(note: str) -> Generator[None]:
+    """Adds a note to the errors that are raised inside: where they come from."""
+    try:
+        yield
+    except SpecError as error:
+        raise SpecError([replace(d, notes=(*d.notes, note)) for d in error.diagnostics]) from None
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from resdsl.diagnostics import Diagnostic, SpecError, did_you_mean, fail
-from resdsl.network.document import from_json
+from resdsl.network.document import MAX_DOCUMENT_BYTES, from_json
 from resdsl.network.network import Network
 from resdsl.semantics.evaluate import Evaluator
 from resdsl.semantics.instantiate import parameters_of
@@ -101,7 +101,7 @@ def build(
     if _is_document(spec):
         if network is not None or parameters:
             raise fail("wrong-argument", "a JSON document holds one network without parameters")
-        return from_json(_read_document(spec))
+        return from_json(_read_document(spec), max_units=options.max_units)
     module = open_spec(spec, options)
     declaration = choose_network(module, network)
     return lower_network(declaration, _arguments(module, declaration, parameters or {}, options), options.max_units)
@@ -111,7 +111,7 @@ def check(spec: str | os.PathLike[str] | Source, options: Options = Options()) -
     """What is wrong with a spec: in its text, its names, and each of its networks that needs no parameters."""
     if _is_document(spec):
         try:
-            from_json(_read_document(spec))
+            from_json(_read_document(spec), max_units=options.max_units)
         except SpecError as error:
             return list(error.diagnostics)
         return []
@@ -178,7 +178,9 @@ def _read_document(spec: str | os.PathLike[str] | Source) -> Source:
         return spec
     path = Path(os.fspath(spec))
     try:
-        return Source(str(path), path.read_text(encoding="utf-8"))
+        if path.stat().st_size > MAX_DOCUMENT_BYTES:
+            raise fail("source-too-large", f"{path} has more than {MAX_DOCUMENT_BYTES:,} bytes")
+        return Source(str(path), path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise fail("unreadable", f"{path} cannot be read: {reason}") from None

@@ -34,12 +34,12 @@ def network_options(function: F) -> F:
             default=DEFAULT_MAX_UNITS,
             show_default=True,
             help="Most units of a network.",
-        ),  # fmt: skip
+        ),
         click.option(
             "--root",
             type=click.Path(path_type=Path),
             help="Folder that imports may come from.  [default: the spec's own]",
-        ),  # fmt: skip
+        ),
         click.option(
             "-p",
             "--parameter",
@@ -47,7 +47,7 @@ def network_options(function: F) -> F:
             multiple=True,
             metavar="KEY=VALUE",
             help="Set a parameter, e.g. -p 'shortcut=scale(0.5)'.",
-        ),  # fmt: skip
+        ),
         click.option("--network", metavar="NAME", help="Which network, where the spec has several."),
     ):
         function = option(function)
@@ -59,7 +59,7 @@ weights_options: tuple[Callable[[Any], Any], ...] = (
         "--weights",
         metavar="FILE",
         help="A .safetensors file, a PyTorch checkpoint, or random-calibrated.  [default: the initialisation from --seed]",
-    ),  # fmt: skip
+    ),
     click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of random weights."),
 )
 

@@ -93,7 +93,7 @@ def output(element: Element, shape: Shape) -> Shape:
             if not 0 < channels <= shape.channels:
                 raise ShapeError(f"partial cannot take {channels} of {shape.channels} channels")
             inner = chain_output(chain, with_channels(shape, channels))
-            return with_channels(inner, inner.channels + shape.channels - channels)
+            return with_channels(inner, _channels(inner.channels + shape.channels - channels))
         case Concat(chains=chains):
             return _concat([chain_output(chain, shape) for chain in chains])
         case Units(runs=runs):
@@ -144,6 +144,8 @@ def _windows(image: Image, channels: int, kernel: Pair, stride: int, dilation: i
 
     height = extent(image.height, kernel[0], padding[0])
     width = extent(image.width, kernel[1], padding[1])
+    if max(padding) > MAX_CHANNELS:
+        raise ShapeError(f"padding {padding[0]}x{padding[1]} is too large")
     if height < 1 or width < 1:
         raise ShapeError(
             f"a {kernel[0]}x{kernel[1]} window does not fit into {image} (padding {padding[0]}x{padding[1]})"

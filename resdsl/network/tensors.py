@@ -60,7 +60,7 @@ class Tensor:
 
 
 def network_tensors(network: Network) -> list[Tensor]:
-    """All tensors, in the order of the state_dict."""
+    """All tensors, in the order of execution, branches before shortcuts."""
     result: list[Tensor] = []
     cache: dict[int, tuple[Unit, list[Tensor]]] = {}
     shape = network.input

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from resdsl.diagnostics import fail
 from resdsl.network import operators as op
 from resdsl.network.types import He, Image, Init, Orthogonal, Pair, Shape, Xavier, Zero
-from resdsl.semantics.signatures import Fitted, Parameter, Required, Signature, mismatch
+from resdsl.semantics.signatures import Fitted, Kind, Parameter, Required, Signature, mismatch
 from resdsl.semantics.values import ChainValue, OperatorCall, SizeValue, Value
 from resdsl.source import Span
 
@@ -84,6 +84,17 @@ class Arguments:
         value = self.value(name)
         assert isinstance(value, ChainValue)
         return value
+
+    def chains(self) -> list[ChainValue]:
+        """The arguments of an operator that takes any number of chains."""
+        chains: list[ChainValue] = []
+        for bound in self.call.arguments:
+            value = self.resolve(bound.value)
+            if not isinstance(value, ChainValue):
+                reason = mismatch(Kind.CHAIN, value)
+                raise fail("wrong-argument", f"an argument of {self.signature.name} {reason}", bound.span)
+            chains.append(value)
+        return chains
 
     def init(self, setting: Init) -> Init:
         if not self.given("init"):
@@ -176,7 +187,6 @@ def build_operator(arguments: Arguments, shape: Shape, init: Init, lower: LowerC
             part = Image(channels, shape.height, shape.width) if isinstance(shape, Image) else type(shape)(channels)
             return op.Partial(channels, lower(a.chain("chain"), part))
         case "concat":
-            chains = (a.resolve(bound.value) for bound in a.call.arguments)
-            return op.Concat(tuple(lower(chain, shape) for chain in chains if isinstance(chain, ChainValue)))
+            return op.Concat(tuple(lower(chain, shape) for chain in a.chains()))
         case other:
             raise AssertionError(f"the operator {other} has a signature and no build")

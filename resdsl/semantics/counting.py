@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from resdsl.diagnostics import fail
+from resdsl.diagnostics import SpecError, fail, noting
 from resdsl.semantics.evaluate import Evaluator, too_many
 from resdsl.semantics.instantiate import Body, unit_body
 from resdsl.semantics.program import UnitDeclaration
-from resdsl.semantics.values import Bound, ChainValue, OperatorCall, Repetition
+from resdsl.semantics.values import Bound, ChainValue, Deferred, OperatorCall, Repetition
 from resdsl.syntax.nodes import ClauseKind
 
 MAX_UNIT_NESTING = 32
+"""How deep units, and chains in arguments, may stand in each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,24 +23,34 @@ class Count:
     total: int = 0
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Instance:
+    """A unit with its arguments; the counter makes one of each."""
+
+    body: Body
+    count: Count
+
+
 class UnitCounter:
-    """Counts units, each distinct one once; keeps their bodies for the lowering."""
+    """Counts units, each distinct one once."""
 
     def __init__(self, evaluator: Evaluator, max_units: int) -> None:
         self.evaluator = evaluator
         self.max_units = max_units
-        self.bodies: dict[tuple[UnitDeclaration, tuple[Bound, ...]], Body] = {}
-        self.counts: dict[tuple[UnitDeclaration, tuple[Bound, ...]], Count] = {}
+        self.instances: dict[tuple[UnitDeclaration, tuple[Bound, ...]], Instance] = {}
         self.depth = 0
-
-    def body(self, unit: UnitDeclaration, arguments: tuple[Bound, ...]) -> Body:
-        key = (unit, arguments)
-        if key not in self.bodies:
-            self.bodies[key] = unit_body(unit, arguments, self.evaluator)
-        return self.bodies[key]
 
     def chain(self, chain: ChainValue) -> Count:
         """The units of a chain. Raises SpecError beyond the budget."""
+        if self.depth > MAX_UNIT_NESTING:
+            raise too_deep(chain)
+        self.depth += 1
+        try:
+            return self.units(chain)
+        finally:
+            self.depth -= 1
+
+    def units(self, chain: ChainValue) -> Count:
         leaves = total = 0
         for item in chain.items:
             match item:
@@ -47,7 +58,7 @@ class UnitCounter:
                     count = self.repetition(item)
                     leaves, total = leaves + count.leaves, total + count.total
                     if total > self.max_units:
-                        raise too_many(f"these are {total:,} units", self.max_units, item.span)
+                        raise too_many(total, self.max_units, item.span)
                 case OperatorCall(arguments=arguments):
                     for bound in arguments:
                         if isinstance(bound.value, ChainValue):
@@ -60,20 +71,25 @@ class UnitCounter:
     def repetition(self, item: Repetition) -> Count:
         leaves = total = 0
         for arguments, copies in copies_of(item):
-            count = self.unit(item.unit, arguments, item)
+            with noting(f"in {item.unit.label(arguments)} at {item.span}"):
+                count = self.instance(item.unit, arguments).count
             leaves, total = leaves + copies * count.leaves, total + copies * count.total
         return Count(leaves, total)
 
-    def unit(self, unit: UnitDeclaration, arguments: tuple[Bound, ...], item: Repetition) -> Count:
+    def instance(self, unit: UnitDeclaration, arguments: tuple[Bound, ...]) -> Instance:
+        """The one Instance of a unit with these arguments. Raises SpecError beyond the budget."""
         key = (unit, arguments)
-        if key not in self.counts:
-            if self.depth >= MAX_UNIT_NESTING:
-                raise fail("nesting-too-deep", f"units are nested more than {MAX_UNIT_NESTING} deep", item.span)
-            self.depth += 1
-            inside = self.chain(self.body(unit, arguments).chain(ClauseKind.BRANCH) or ChainValue(()))
-            self.depth -= 1
-            self.counts[key] = Count(max(1, inside.leaves), 1 + inside.total)
-        return self.counts[key]
+        if key not in self.instances:
+            body = unit_body(unit, arguments, self.evaluator)
+            inside = self.chain(body.chain(ClauseKind.BRANCH) or ChainValue(()))
+            self.instances[key] = Instance(body, Count(max(1, inside.leaves), 1 + inside.total))
+        return self.instances[key]
+
+
+def too_deep(chain: ChainValue) -> SpecError:
+    message = f"units and chains are nested more than {MAX_UNIT_NESTING} deep here"
+    span = next((item.span for item in chain.items if not isinstance(item, Deferred)), None)
+    return fail("nesting-too-deep", message, span)
 
 
 def copies_of(item: Repetition) -> list[tuple[tuple[Bound, ...], int]]:

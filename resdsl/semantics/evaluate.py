@@ -47,6 +47,12 @@ from resdsl.syntax import nodes
 from resdsl.syntax.nodes import BinaryOperator, UnaryOperator
 
 MAX_INTEGER = 10**18
+MAX_PARTS = 100_000
+"""Operators and units that one chain may have when it is written out; more where more units are allowed."""
+MAX_EVALUATION = 100
+"""How deep values may be made of other values: a `let` in a `let` in an argument."""
+MAX_CHAIN_NESTING = 32
+"""How deep chains may stand in arguments of operators and units."""
 BUILTIN = "<built in>"
 PLACE_NAMES = ("count", "index", "position")
 
@@ -77,43 +83,86 @@ CALL_NAMES = (*SIGNATURES, *INITS, "at")
 
 
 class Evaluator:
-    """Evaluates expressions; `max_units` bounds what a repetition may write out."""
+    """Evaluates expressions; `max_units` bounds what may be written out."""
 
     def __init__(self, max_units: int) -> None:
         self.max_units = max_units
+        self.max_parts = max(max_units, MAX_PARTS)
+        self.depth = 0
 
     def evaluate(self, expression: nodes.Expression, scope: Scope, place: Place | None = None) -> Value:
         """The value of an expression. Raises SpecError."""
-        match expression:
-            case nodes.Integer(value=value) | nodes.Float(value=value) | nodes.Boolean(value=value):
-                return value
-            case nodes.Size(values=values):
-                return SizeValue(values)
-            case nodes.Name():
-                return self.name(expression, scope, place)
-            case nodes.Attribute():
-                return self.attribute(expression, scope, place)
-            case nodes.Call():
-                return self.call(expression, scope, place)
-            case nodes.Unary():
-                return self.unary(expression, scope, place)
-            case nodes.Binary():
-                return self.binary(expression, scope, place)
-            case nodes.Conditional(test=test, then=then, otherwise=otherwise):
-                chosen = self.evaluate(test, scope, place)
-                if isinstance(chosen, Deferred):
-                    return Deferred(expression, scope)
-                return self.evaluate(then if truth(chosen, test.span) else otherwise, scope, place)
-            case nodes.Chain(links=links):
-                items = [item for link in links for item in self.chain_items(link, scope, place)]
-                return ChainValue(tuple(items))
-            case nodes.Overridden():
-                return self.overridden(expression, scope, place)
-        assert_never(expression)
+        if self.depth >= MAX_EVALUATION:
+            message = f"this value is made of values nested more than {MAX_EVALUATION} deep"
+            raise fail("nesting-too-deep", message, expression.span)
+        self.depth += 1
+        try:
+            match expression:
+                case nodes.Integer(value=value) | nodes.Float(value=value) | nodes.Boolean(value=value):
+                    result: Value = value
+                case nodes.Size(values=values):
+                    result = SizeValue(values)
+                case nodes.Name():
+                    result = self.name(expression, scope, place)
+                case nodes.Attribute():
+                    result = self.attribute(expression, scope, place)
+                case nodes.Call():
+                    result = self.call(expression, scope, place)
+                case nodes.Unary():
+                    result = self.unary(expression, scope, place)
+                case nodes.Binary():
+                    result = self.binary(expression, scope, place)
+                case nodes.Conditional(test=test, then=then, otherwise=otherwise):
+                    chosen = self.evaluate(test, scope, place)
+                    if isinstance(chosen, Deferred):
+                        result = Deferred(expression, scope)
+                    else:
+                        result = self.evaluate(then if truth(chosen, test.span) else otherwise, scope, place)
+                case nodes.Chain():
+                    result = self.joined(expression, scope, place)
+                case nodes.Overridden():
+                    result = self.overridden(expression, scope, place)
+                case _:
+                    assert_never(expression)
+        finally:
+            self.depth -= 1
+        if isinstance(result, ChainValue):
+            self.check_chain(result, expression.span)
+        return result
+
+    def check_chain(self, chain: ChainValue, span: Span) -> None:
+        """Raises SpecError for a chain that could not be worked with: too long, or nested too deep."""
+        if chain.size > self.max_parts:
+            raise too_many_parts(chain.size, self.max_parts, span)
+        if chain.depth > MAX_CHAIN_NESTING:
+            message = f"chains are nested more than {MAX_CHAIN_NESTING} deep in arguments here"
+            raise fail("nesting-too-deep", message, span)
+
+    def joined(self, node: nodes.Chain, scope: Scope, place: Place | None) -> ChainValue:
+        items: list[Item] = []
+        for link in node.links:
+            items += self.chain_items(link, scope, place)
+            if len(items) > self.max_parts:
+                raise too_many_parts(len(items), self.max_parts, node.span)
+        return ChainValue(tuple(items))
 
     def resolve(self, value: Value, place: Place) -> Value:
         """The value at a place: no longer Deferred."""
-        return self.evaluate(value.expression, value.scope, place) if isinstance(value, Deferred) else value
+        if not isinstance(value, Deferred):
+            return value
+        key = id(value.expression), id(value.scope)
+        _, known = place.resolved.get(key, (value, None))
+        if known is not None:
+            return known
+        if key in place.resolved:
+            raise fail("circular-value", "this value depends on itself", value.expression.span)
+        place.resolved[key] = value, None
+        try:
+            result = self.evaluate(value.expression, value.scope, place)
+        finally:
+            del place.resolved[key]
+        place.resolved[key] = value, result
+        return result
 
     def chain(self, expression: nodes.Expression, scope: Scope, place: Place | None = None) -> ChainValue:
         """The value of an expression that must be an operator or a chain; one that waits for its place is an item."""
@@ -344,7 +393,8 @@ class Evaluator:
         if isinstance(right, Deferred):
             return Deferred(node, scope)
         if node.operator in (BinaryOperator.EQUAL, BinaryOperator.NOT_EQUAL):
-            return (left == right) is (node.operator is BinaryOperator.EQUAL)
+            equal = left == right and isinstance(left, bool) == isinstance(right, bool)
+            return equal is (node.operator is BinaryOperator.EQUAL)
         if node.operator is BinaryOperator.MULTIPLY and isinstance(right, ChainValue):
             return self.repeat(left, right, node)
         return arithmetic(node.operator, as_number(left, node.left.span), as_number(right, node.right.span), node.span)
@@ -362,15 +412,20 @@ class Evaluator:
                     return IDENTITY
                 return ChainValue((replace(repetition, count=count, span=node.span),))
             case _:
-                if count * len(chain.items) > self.max_units:
-                    raise too_many(f"{count:,} times {len(chain.items)} parts", self.max_units, node.span)
+                if count * chain.size > self.max_parts:
+                    raise too_many_parts(count * chain.size, self.max_parts, node.span)
                 return ChainValue(chain.items * count)
 
 
-def too_many(what: str, limit: int, span: Span) -> SpecError:
+def too_many(count: int, limit: int, span: Span) -> SpecError:
+    message = f"these are {count:,} units, and a network may have {limit:,}"
+    return fail("too-many-units", message, span, help="raise the limit with `--max-units`")
+
+
+def too_many_parts(count: int, limit: int, span: Span) -> SpecError:
     return fail(
-        "too-many-units", f"{what}: more than the {limit:,} units that a network may have", span,
-        help="raise the limit with `--max-units`",
+        "too-many-units", f"this writes out {count:,} operators or units, and {limit:,} may be", span,
+        help="say it with repeated units, which are written out once, or raise the limit with `--max-units`",
     )  # fmt: skip
 
 
@@ -467,7 +522,7 @@ def arithmetic(operator: BinaryOperator, left: int | float, right: int | float, 
         raise fail("arithmetic", "this divides by zero", span) from None
     except OverflowError:
         raise fail("number-too-large", "the result is too large for a number", span) from None
-    if isinstance(result, complex) or not math.isfinite(result):
+    if isinstance(result, complex) or (isinstance(result, float) and not math.isfinite(result)):
         raise fail("arithmetic", "the result is not a number", span)
     if isinstance(result, int) and abs(result) > MAX_INTEGER:
         raise fail("number-too-large", f"the result has more than {len(str(MAX_INTEGER)) - 1} digits", span)

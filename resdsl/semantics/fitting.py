@@ -48,7 +48,8 @@ def fit_chain(chain: ChainValue, source: Shape, target: Shape, lower: Lower) -> 
         strided = _attempt(chain, source, target, stride, lower)
         if strided.chain is not None:
             return strided
-        if strided.output is None or strided.output == result.output:
+        reached = strided.output
+        if not isinstance(reached, Image) or reached.height < target.height or reached.width < target.width:
             break
     return result
 

@@ -22,6 +22,9 @@ from resdsl.source import Span
 from resdsl.syntax import nodes
 from resdsl.syntax.nodes import ClauseKind
 
+MAX_ALIASES = 50
+"""How many networks may be an alias one of the next."""
+
 
 class Body:
     """The clauses of one unit or network, evaluated when asked for.
@@ -120,23 +123,35 @@ def network_body(network: NetworkDeclaration, arguments: Mapping[str, Bound], ev
     _bind(scope, node.parameters, {name: bound.value for name, bound in arguments.items() if name in own})
     target = alias_target(network)
     passed = {name: bound for name, bound in arguments.items() if name not in own}
-    for name, expression in _alias_arguments(network, target).items():
+    for name, expression in _match_alias_arguments(network, parameters_of(target)).items():
         passed[name] = Bound(name, evaluator.evaluate(expression, scope), expression.span)
     return network_body(target, passed, evaluator)
 
 
-def parameters_of(network: NetworkDeclaration, depth: int = 0) -> dict[str, nodes.Parameter]:
+def parameters_of(network: NetworkDeclaration) -> dict[str, nodes.Parameter]:
     """The parameters that a network takes: for an alias its own, then those of its target that it does not set."""
-    node = network.node
-    result = {parameter.name: parameter for parameter in node.parameters}
-    if isinstance(node, nodes.Alias):
-        if depth > 100:
-            raise fail("recursive-network", f"the network {network.name} is an alias of itself", node.name.span)
-        target = alias_target(network)
-        inherited = parameters_of(target, depth + 1)
-        written = _alias_arguments(network, target, depth)
-        result |= {name: parameter for name, parameter in inherited.items() if name not in {*written, *result}}
+    result: dict[str, nodes.Parameter] = {}
+    for declared in reversed(_alias_chain(network)):
+        own = {parameter.name: parameter for parameter in declared.node.parameters}
+        written = _match_alias_arguments(declared, result)
+        result = own | {name: parameter for name, parameter in result.items() if name not in {*written, *own}}
     return result
+
+
+def _alias_chain(network: NetworkDeclaration) -> list[NetworkDeclaration]:
+    """The network, what it is an alias of, and so on. Raises SpecError where that has no end."""
+    chain = [network]
+    while isinstance(chain[-1].node, nodes.Alias):
+        target = alias_target(chain[-1])
+        if target in chain:
+            path = " -> ".join(declared.name for declared in (*chain[chain.index(target) :], target))
+            message = f"the network {network.name} is an alias without an end: {path}"
+            raise fail("recursive-network", message, network.node.name.span)
+        if len(chain) > MAX_ALIASES:
+            message = f"the network {network.name} is an alias of more than {MAX_ALIASES} others, one of the next"
+            raise fail("nesting-too-deep", message, network.node.name.span)
+        chain.append(target)
+    return chain
 
 
 def alias_target(network: NetworkDeclaration) -> NetworkDeclaration:
@@ -156,13 +171,15 @@ def base_node(network: NetworkDeclaration) -> nodes.Network:
     return network.node
 
 
-def _alias_arguments(
-    network: NetworkDeclaration, target: NetworkDeclaration, depth: int = 0
+def _match_alias_arguments(
+    network: NetworkDeclaration, known: Mapping[str, nodes.Parameter]
 ) -> dict[str, nodes.Expression]:
+    """What an alias sets, of the parameters `known` that its target takes."""
     value = network.node.value if isinstance(network.node, nodes.Alias) else None
-    arguments = value.arguments if isinstance(value, nodes.Call) else ()
-    names = list(parameters_of(target, depth + 1))
-    return {name: argument.value for name, argument in match_arguments(target.name, names, arguments).items()}
+    if not isinstance(value, nodes.Call):
+        return {}
+    found = match_arguments(value.callee.name, list(known), value.arguments)
+    return {name: argument.value for name, argument in found.items()}
 
 
 def check_assert(node: nodes.Assert, scope: Scope, evaluator: Evaluator, place: Place | None) -> bool:

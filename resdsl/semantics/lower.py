@@ -8,19 +8,20 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import groupby
 
-from resdsl.diagnostics import SpecError, fail
+from resdsl.diagnostics import SpecError, fail, noting
 from resdsl.network import operators as op
 from resdsl.network.network import Network, inner_chains
 from resdsl.network.shapes import ShapeError, chain_output, output
 from resdsl.network.types import He, Image, Init, Shape, Tap, Vector
 from resdsl.semantics.build import Arguments, Fit, build_operator
-from resdsl.semantics.counting import UnitCounter, copies_of
-from resdsl.semantics.evaluate import Evaluator, as_chain, builtin_span
+from resdsl.semantics.counting import Instance, UnitCounter, copies_of, too_deep
+from resdsl.semantics.evaluate import Evaluator, as_chain, builtin_span, too_many, too_many_parts
 from resdsl.semantics.fitting import Fitted, fit_chain
 from resdsl.semantics.instantiate import Body, base_node, check_assert, network_body
-from resdsl.semantics.placement import place
-from resdsl.semantics.program import NetworkDeclaration, UnitDeclaration
+from resdsl.semantics.placement import holds_chains, place, placed_size
+from resdsl.semantics.program import NetworkDeclaration
 from resdsl.semantics.runs import merge_runs
 from resdsl.semantics.scope import Place
 from resdsl.semantics.signatures import MAX_COUNT, SIGNATURES
@@ -38,7 +39,6 @@ from resdsl.semantics.values import (
     SettingUse,
     SizeValue,
     Value,
-    format_call,
     kind_of,
 )
 from resdsl.source import Span
@@ -47,9 +47,15 @@ from resdsl.syntax.nodes import ClauseKind
 DEFAULT_MAX_UNITS = 100_000
 
 
-@dataclass(frozen=True, slots=True)
+MAX_LOWERED = 10
+"""Operators of a network, each distinct unit counted once: so many times those that one chain may have."""
+MAX_DEPTH = 48
+"""How deep units, chains in arguments, settings and values that wait for their place may stand in each other."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Settings:
-    """What `norm`, `act` and `init` stand for."""
+    """What `norm`, `act` and `init` stand for. Told apart by identity: chains may be long."""
 
     norm: ChainValue
     act: ChainValue
@@ -68,22 +74,30 @@ class Context:
     """Where a chain stands.
 
     place: the unit's place. fit: what unwritten channels and strides become, on shortcuts. on_shortcut: operators of
-    shortcuts may stand here, units may not. around: the clause that brought in what has no place of its own.
+    shortcuts may stand here, units may not. inside: of a partial or concat, so away from the addition. around: the
+    clause that brought in what has no place of its own. using: the settings whose chain this is a part of.
     """
 
     settings: Settings
     place: Place
     fit: Fit | None = None
     on_shortcut: bool = False
+    inside: bool = False
     holds_units: bool = True
     around: Span | None = None
+    using: frozenset[Setting] = frozenset()
 
 
 def lower_network(
     declaration: NetworkDeclaration, arguments: Mapping[str, Bound], max_units: int = DEFAULT_MAX_UNITS
 ) -> Network:
     """The network that a declaration stands for, with these arguments. Raises SpecError."""
-    return _Lowering(max_units).network(declaration, arguments)
+    try:
+        return _Lowering(max_units).network(declaration, arguments)
+    except RecursionError:  # values that are built of values, hundreds deep
+        raise fail(
+            "nesting-too-deep", f"the values of {declaration.name} are nested too deep", declaration.node.name.span
+        ) from None
 
 
 class _Lowering:
@@ -91,8 +105,10 @@ class _Lowering:
         self.evaluator = Evaluator(max_units)
         self.counter = UnitCounter(self.evaluator, max_units)
         self.marks = Marks()
-        self.units: dict[tuple[UnitDeclaration, tuple[Bound, ...], Shape, Settings], tuple[op.Unit, int]] = {}
+        self.lowered: dict[tuple[Instance, Shape, Settings], tuple[op.Unit, int]] = {}
         self.frames: list[str] = []
+        self.depth = 0
+        self.operators = 0
         self.count = 0
         self.next_index = 0
 
@@ -102,23 +118,24 @@ class _Lowering:
         settings = self.settings(DEFAULT_SETTINGS, body, nowhere)
         shape = _input_shape(self.evaluator.evaluate(body.clauses(ClauseKind.INPUT)[0].value, body.scope), body)
         parts: list[tuple[str, Span, ChainValue]] = []
-        numbers = {ClauseKind.STEM: "stem", ClauseKind.HEAD: "head"}
         for kind in (ClauseKind.STEM, ClauseKind.STAGE, ClauseKind.HEAD):
             for number, clause in enumerate(body.clauses(kind), 1):
-                with self.frame(f"{numbers.get(kind, f'stage {number}')} of {declaration.name}", clause.value.span):
-                    parts.append((kind.value, clause.value.span, self.evaluator.chain(clause.value, body.scope)))
-        whole = ChainValue(tuple(item for _, _, chain in parts for item in chain.items))
-        self.count = self.counter.chain(whole).leaves
+                label = f"stage {number}" if kind is ClauseKind.STAGE else kind.value
+                label, span = f"{label} of {declaration.name}", clause.value.span
+                with self.frame(label, span):
+                    parts.append((label, span, self.evaluator.chain(clause.value, body.scope)))
+        self.count = self.counted(parts)
         context = Context(settings, Place(None, self.count))
         for assertion in body.asserts:
             check_assert(assertion, body.scope, self.evaluator, context.place)
         sections: dict[str, list[op.Chain]] = {"stem": [], "stage": [], "head": []}
-        for kind, span, value in parts:
-            name = kind if kind != "stage" else f"stage {len(sections['stage']) + 1}"
-            with self.frame(f"{name} of {declaration.name}", span):
+        for label, span, value in parts:
+            with self.frame(label, span):
                 chain = self.chain(value, shape, context)
                 shape = chain_output(chain, shape)
-            self.marks.put(chain, span)
+            kind = label.split()[0]
+            pointer = f"/stages/{len(sections['stage'])}" if kind == "stage" else f"/{kind}"
+            self.marks.sections[pointer] = span
             sections[kind].append(chain)
         if self.next_index != self.count:
             message = (
@@ -135,11 +152,21 @@ class _Lowering:
         )
         return replace(network, spans=self.marks.table(network))
 
+    def counted(self, parts: list[tuple[str, Span, ChainValue]]) -> int:
+        """How many units, that hold none, are in the network. Raises SpecError beyond the budget."""
+        leaves = total = 0
+        for label, span, chain in parts:
+            with self.frame(label, span):
+                count = self.counter.chain(chain)
+                leaves, total = leaves + count.leaves, total + count.total
+                if total > self.counter.max_units:
+                    raise too_many(total, self.counter.max_units, span)
+        return leaves
+
     def settings(self, outer: Settings, body: Body, place: Place) -> Settings:
         norm, act, init = body.chain(ClauseKind.NORM), body.chain(ClauseKind.ACT), body.init(place)
-        for chain, kind in ((norm, ClauseKind.NORM), (act, ClauseKind.ACT)):
-            if chain is not None and any(isinstance(item, SettingUse) for item in chain.items):
-                raise fail("circular-value", f"`{kind.value}` is set to itself", body.span(kind))
+        if norm is None and act is None and init is None:
+            return outer
         return Settings(norm or outer.norm, act or outer.act, init or outer.init)
 
     @contextmanager
@@ -147,10 +174,8 @@ class _Lowering:
         """Names a unit or section in the notes of errors that are raised inside."""
         self.frames.append(label)
         try:
-            yield
-        except SpecError as error:
-            note = f"in {label} at {span}"
-            raise SpecError([replace(d, notes=(*d.notes, note)) for d in error.diagnostics]) from None
+            with noting(f"in {label} at {span}"):
+                yield
         finally:
             self.frames.pop()
 
@@ -160,48 +185,72 @@ class _Lowering:
 
     def chain(self, value: ChainValue, shape: Shape, context: Context) -> op.Chain:
         """The lowered chain for an input shape. Raises SpecError."""
-        elements: list[op.Element] = []
+        parts: list[op.Operator | op.Run] = []
         for item in value.items:
-            shape = self.item(item, shape, context, elements)
-        return tuple(elements)
+            shape = self.item(item, shape, context, parts)
+        chain: list[op.Element] = []
+        for is_run, group in groupby(parts, lambda part: isinstance(part, op.Run)):
+            if is_run:
+                chain.append(self.units([part for part in group if isinstance(part, op.Run)]))
+            else:
+                chain += [part for part in group if not isinstance(part, op.Run)]
+        return tuple(chain)
 
-    def item(self, item: Item, shape: Shape, context: Context, elements: list[op.Element]) -> Shape:
+    def item(self, item: Item, shape: Shape, context: Context, parts: list[op.Operator | op.Run]) -> Shape:
+        """Appends what an item stands for; the shape that leaves it."""
+        if self.depth >= MAX_DEPTH:
+            raise too_deep(ChainValue((item,)))
+        self.depth += 1
+        try:
+            return self.lowered_item(item, shape, context, parts)
+        finally:
+            self.depth -= 1
+
+    def lowered_item(self, item: Item, shape: Shape, context: Context, parts: list[op.Operator | op.Run]) -> Shape:
         match item:
             case OperatorCall():
-                element = self.operator(item, shape, context)
-                self.marks.put(element, context.around or item.span)
-                elements.append(element)
-                return self.output(element, shape, context.around or item.span)
+                self.operators += 1
+                if self.operators > MAX_LOWERED * self.evaluator.max_parts:
+                    raise too_many_parts(self.operators, MAX_LOWERED * self.evaluator.max_parts, item.span)
+                operator = self.operator(item, shape, context)
+                self.marks.put(operator, context.around or item.span)
+                parts.append(operator)
+                return self.output(operator, shape, context.around or item.span)
             case SettingUse(setting=setting):
+                if setting in context.using:
+                    raise fail("circular-value", f"`{setting.value}` is set to itself", item.span)
                 chain = context.settings.norm if setting is Setting.NORM else context.settings.act
-                inside = replace(context, around=context.around or item.span)
+                inside = replace(context, around=context.around or item.span, using=context.using | {setting})
                 for part in chain.items:
-                    shape = self.item(part, shape, inside, elements)
+                    shape = self.item(part, shape, inside, parts)
                 return shape
             case Repetition():
                 if not context.holds_units:
-                    raise fail(
-                        "wrong-value",
-                        "a unit cannot stand here",
-                        item.span,
-                        help="units stand in branches, stages, stem and head",
-                    )
+                    help = "units stand in branches, stages, stem and head"
+                    raise fail("wrong-value", "a unit cannot stand here", item.span, help=help)
                 runs = self.repetition(item, shape, context)
-                before = elements[-1] if elements else None
-                if isinstance(before, op.Units):
-                    elements.pop()
-                    runs = [*before.runs, *runs]
-                elements.append(self.merged(runs, item.span))
+                parts += runs
                 return runs[-1].unit.output
             case Nothing(span=span):
-                raise fail(
-                    "wrong-value", "`none` stands alone, as a shortcut", span, help="write `identity` for nothing to do"
-                )
+                help = "write `identity` for nothing to do"
+                raise fail("wrong-value", "`none` stands alone, as a shortcut", span, help=help)
             case Deferred(expression=expression):
                 value = as_chain(self.evaluator.resolve(item, context.place), expression.span)
                 for part in value.items:
-                    shape = self.item(part, shape, context, elements)
+                    shape = self.item(part, shape, context, parts)
                 return shape
+
+    def units(self, runs: list[op.Run]) -> op.Units:
+        """Units in a row, equal ones in one run, each run marked with where it was written."""
+        merged: list[op.Run] = []
+        for run, first in merge_runs(runs):
+            self.marks.copy(first, run)
+            if run.unit is not first.unit:
+                _carry_marks(self.marks, first.unit, run.unit)
+            merged.append(run)
+        units = op.Units(tuple(merged))
+        self.marks.copy(runs[0], units)
+        return units
 
     def operator(self, call: OperatorCall, shape: Shape, context: Context) -> op.Operator:
         if call.signature.shortcut_only and not context.on_shortcut:
@@ -211,11 +260,19 @@ class _Lowering:
             return self.evaluator.resolve(value, context.place)
 
         def lower(chain: ChainValue, inner: Shape) -> op.Chain:
-            return self.chain(chain, inner, replace(context, fit=None))
+            return self.chain(chain, inner, replace(context, fit=None, inside=True))
 
         operator = build_operator(Arguments(call, resolve, context.fit), shape, context.settings.init, lower)
-        if isinstance(operator, op.Scale) and operator.branch != 1 and not context.on_shortcut:
-            raise fail("wrong-value", "a scale with `branch` stands on a shortcut", call.span)
+        scales_branch = (
+            operator.branch
+            if isinstance(operator, op.Gate)
+            else isinstance(operator, op.Scale) and operator.branch != 1
+        )
+        if scales_branch and (context.inside or not context.on_shortcut):
+            message = (
+                f"{call.signature.name} with `branch` scales the unit's branch, so it stands on the shortcut itself"
+            )
+            raise fail("wrong-value", message, call.span)
         return operator
 
     def output(self, element: op.Element, shape: Shape, span: Span) -> Shape:
@@ -224,56 +281,44 @@ class _Lowering:
         except ShapeError as error:
             raise fail("shape", error.message, span, help=error.help) from None
 
-    def merged(self, runs: list[op.Run], span: Span) -> op.Units:
-        merged = merge_runs(runs)
-        originals = {run.unit: run.unit for run in runs}
-        for run in merged:
-            self.marks.put(run, span)
-            if run.unit not in originals:
-                source = next(old.unit for old in runs if old.unit.label == run.unit.label)
-                _carry_marks(self.marks, source, run.unit)
-        units = op.Units(merged)
-        self.marks.put(units, span)
-        return units
-
     def repetition(self, item: Repetition, shape: Shape, context: Context) -> list[op.Run]:
         runs: list[op.Run] = []
         for arguments, copies in copies_of(item):
+            label = item.unit.label(arguments)
+            with self.frame(label, item.span):
+                instance = self.counter.instance(item.unit, arguments)
             left = copies
             while left:
                 start = self.next_index
-                label = format_call(item.unit.name, arguments, item.unit.leading(arguments))
                 with self.frame(label, item.span):
-                    unit, varies = self.unit(item.unit, arguments, shape, context, label)
+                    unit, varies = self.unit(instance, shape, context, label)
                 leaves = self.next_index - start
                 count = 1 if varies or unit.output != unit.input else left
                 self.next_index += leaves * (count - 1)
                 runs.append(op.Run(count, unit))
+                self.marks.put(runs[-1], item.span)
                 shape = unit.output
                 left -= count
         return runs
 
-    def unit(
-        self, declaration: UnitDeclaration, arguments: tuple[Bound, ...], shape: Shape, context: Context, label: str
-    ) -> tuple[op.Unit, bool]:
+    def unit(self, instance: Instance, shape: Shape, context: Context, label: str) -> tuple[op.Unit, bool]:
         """The lowered unit, and whether it depends on its place."""
-        key = (declaration, arguments, shape, context.settings)
-        known = self.units.get(key)
+        key = (instance, shape, context.settings)
+        known = self.lowered.get(key)
         if known is not None:
             self.next_index += known[1]
             return known[0], False
         start = self.next_index
-        body = self.counter.body(declaration, arguments)
-        holds_units = self.counter.counts[declaration, arguments].total > 1
+        holds_units = instance.count.total > 1
         own_place = Place(None if holds_units else self.next_index, self.count)
-        inner = Context(self.settings(context.settings, body, own_place), own_place)
-        unit = self.unit_from(body, shape, inner, label)
+        inner = Context(self.settings(context.settings, instance.body, own_place), own_place)
+        unit = self.unit_from(instance.body, shape, inner, label)
         if not holds_units:
             self.next_index += 1
         if own_place.used:
             context.place.used = True
         else:
-            self.units[key] = unit, self.next_index - start
+            self.lowered[key] = unit, self.next_index - start
         return unit, own_place.used
 
     def unit_from(self, body: Body, shape: Shape, context: Context, label: str) -> op.Unit:
@@ -284,7 +329,7 @@ class _Lowering:
         lead = self.chain(placement.pre, shape, around)
         start = chain_output(lead, shape)
         written = self.resolved(body.chain(ClauseKind.BRANCH) or ChainValue(()), context.place)
-        branch = lead + self.chain(place(written, placement), start, context)
+        branch = lead + self.chain(self.placed(written, placement, body.span(ClauseKind.BRANCH)), start, context)
         target = chain_output(branch, shape)
         shortcut = self.shortcut(body, branch, shape, target, placement, context)
         after_clause = body.chain(ClauseKind.AFTER)
@@ -308,15 +353,35 @@ class _Lowering:
         self.marks.put(unit, body.span(after_kind), "after")
         return unit
 
-    def resolved(self, value: ChainValue, place: Place) -> ChainValue:
-        """The chain with Deferred items evaluated."""
+    def resolved(self, value: ChainValue, place: Place, depth: int = 0) -> ChainValue:
+        """The chain with what waits for its place evaluated, also in the chains of partial and concat."""
+        if depth > MAX_DEPTH:
+            raise too_deep(value)
         items: list[Item] = []
         for item in value.items:
-            if isinstance(item, Deferred):
-                items += as_chain(self.evaluator.resolve(item, place), item.expression.span).items
-            else:
-                items.append(item)
+            match item:
+                case Deferred(expression=expression):
+                    chain = as_chain(self.evaluator.resolve(item, place), expression.span)
+                    items += self.resolved(chain, place, depth + 1).items
+                    if len(items) > self.evaluator.max_parts:
+                        raise too_many_parts(len(items), self.evaluator.max_parts, expression.span)
+                case OperatorCall(arguments=arguments) if holds_chains(item):
+                    bounds = (self.resolved_argument(bound, place, depth + 1) for bound in arguments)
+                    items.append(replace(item, arguments=tuple(bounds)))
+                case _:
+                    items.append(item)
         return ChainValue(tuple(items))
+
+    def resolved_argument(self, bound: Bound, place: Place, depth: int) -> Bound:
+        value = self.evaluator.resolve(bound.value, place)
+        return replace(bound, value=self.resolved(value, place, depth) if isinstance(value, ChainValue) else value)
+
+    def placed(self, chain: ChainValue, placement: PlacementValue, span: Span) -> ChainValue:
+        """The chain, which must not be too long for it, with the placement's norms and activations."""
+        size = placed_size(chain, placement)
+        if size > self.evaluator.max_parts:
+            raise too_many_parts(size, self.evaluator.max_parts, span)
+        return place(chain, placement)
 
     def shortcut(
         self, body: Body, branch: op.Chain, source: Shape, target: Shape, placement: PlacementValue, context: Context
@@ -325,14 +390,15 @@ class _Lowering:
         activated = chain_output(branch[:lead], source)
 
         def fit(kind: ClauseKind, default: Tap) -> tuple[Tap, Fitted | None]:
-            tap = body.tap(kind, default, context.place) if lead else Tap.INPUT
+            written = body.tap(kind, default, context.place)
+            tap = written if lead else Tap.INPUT  # with nothing leading, both read the same
             value = self.resolved(body.chain(kind) or ChainValue(()), context.place)
             if any(isinstance(item, Nothing) for item in value.items):
                 if len(value.items) > 1:
                     raise fail("wrong-value", "`none` stands alone, as a shortcut", body.span(kind))
                 return tap, None
             read = activated if tap is Tap.ACTIVATED else source
-            placed = place(value, placement)
+            placed = self.placed(value, placement, body.span(kind))
 
             def lower(chain: ChainValue, shape: Shape, fit: Fit) -> op.Chain:
                 return self.chain(chain, shape, replace(context, fit=fit, on_shortcut=True, holds_units=False))

@@ -6,7 +6,7 @@ All findings of a file are collected, also in units that no network uses.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from resdsl.diagnostics import Diagnostic, SpecError, did_you_mean
 from resdsl.semantics.evaluate import CALL_NAMES, VALUE_NAMES, match_arguments, missing_arguments, unknown_name, usage
@@ -15,6 +15,10 @@ from resdsl.semantics.scope import Scope
 from resdsl.semantics.signatures import INITS, PLACEMENT_CHAINS, SIGNATURES
 from resdsl.syntax import nodes
 from resdsl.syntax.nodes import ClauseKind
+
+MAX_ERRORS = 20
+"""About so many errors are told in one run; the search for further ones ends there."""
+MAX_SHOWN_UNITS = 8
 
 
 def check_names(module: Module) -> list[Diagnostic]:
@@ -28,7 +32,8 @@ def check_names(module: Module) -> list[Diagnostic]:
         done.add(id(module))
         for imported in module.imports:
             visit(imported)
-        diagnostics.extend(_NameCheck(module).run())
+        if len(diagnostics) < MAX_ERRORS:
+            diagnostics.extend(_NameCheck(module).run())
 
     visit(module)
     return diagnostics
@@ -48,6 +53,8 @@ class _NameCheck:
 
     def run(self) -> list[Diagnostic]:
         for item in self.module.file.items:
+            if self.is_full():
+                return self.diagnostics
             match item:
                 case nodes.Import():
                     pass
@@ -59,6 +66,9 @@ class _NameCheck:
                     self.declaration(item)
         self.recursion()
         return self.diagnostics
+
+    def is_full(self) -> bool:
+        return len(self.diagnostics) >= MAX_ERRORS
 
     def report(self, error: SpecError) -> None:
         self.diagnostics += error.diagnostics
@@ -149,6 +159,8 @@ class _NameCheck:
 
     def expression(self, expression: nodes.Expression, names: frozenset[str]) -> None:
         for node in walk(expression):
+            if self.is_full():
+                return
             match node:
                 case nodes.Name(name=name) if name not in names:
                     self.name(node)
@@ -240,13 +252,14 @@ class _NameCheck:
                 self.unit_arguments(declared, nodes.Call(callee, override.arguments, override.span), complete=False)
 
     def recursion(self) -> None:
-        for declared in self.module.own.values():
-            if isinstance(declared, UnitDeclaration):
-                cycle = _cycle(declared)
-                if cycle:
-                    path = " -> ".join([*(unit.name for unit in cycle), declared.name])
-                    message = f"the unit `{declared.name}` contains itself: {path}"
-                    self.diagnostics.append(Diagnostic("recursive-unit", message, declared.node.name.span))
+        units = [declared for declared in self.module.own.values() if isinstance(declared, UnitDeclaration)]
+        for cycle in _cycles({unit: _called_units(unit) for unit in units}):
+            names = [unit.name for unit in (*cycle, cycle[0])]
+            shown = names if len(names) <= MAX_SHOWN_UNITS else [*names[: MAX_SHOWN_UNITS - 1], "…", names[-1]]
+            message = f"the unit `{names[0]}` contains itself: {' -> '.join(shown)}"
+            self.diagnostics.append(Diagnostic("recursive-unit", message, cycle[0].node.name.span))
+            if self.is_full():
+                return
 
 
 def walk(expression: nodes.Expression) -> Iterator[nodes.Expression]:
@@ -276,29 +289,39 @@ def children(expression: nodes.Expression) -> tuple[nodes.Expression, ...]:
             return ()
 
 
-def _called_units(unit: UnitDeclaration) -> Iterator[UnitDeclaration]:
+def _called_units(unit: UnitDeclaration) -> list[UnitDeclaration]:
+    """The units of the same file that stand in the unit's clauses and values."""
+    called: dict[UnitDeclaration, None] = {}
     for item in unit.node.body:
-        match item:
-            case nodes.Clause(value=value) | nodes.Let(value=value):
-                for node in walk(value):
-                    name = node.callee.name if isinstance(node, nodes.Call) else getattr(node, "name", None)
-                    declared = unit.module.visible.get(name) if isinstance(name, str) else None
-                    if isinstance(declared, UnitDeclaration):
-                        yield declared
-            case nodes.Assert():
-                pass
+        if isinstance(item, nodes.Assert):
+            continue
+        for node in walk(item.value):
+            name = node.callee.name if isinstance(node, nodes.Call) else node.name if isinstance(node, nodes.Name) else ""
+            declared = unit.module.own.get(name)
+            if isinstance(declared, UnitDeclaration):
+                called[declared] = None
+    return list(called)
 
 
-def _cycle(start: UnitDeclaration) -> list[UnitDeclaration]:
-    """A way from a unit back to itself, or an empty list."""
-    pending = [[start]]
-    seen: set[int] = set()
-    while pending:
-        path = pending.pop()
-        for unit in _called_units(path[-1]):
-            if unit is start:
-                return path
-            if id(unit) not in seen:
-                seen.add(id(unit))
-                pending.append([*path, unit])
-    return []
+def _cycles(graph: Mapping[UnitDeclaration, list[UnitDeclaration]]) -> list[list[UnitDeclaration]]:
+    """Ways from a unit back to itself, one for each unit that a search from the first comes back to."""
+    cycles: dict[UnitDeclaration, list[UnitDeclaration]] = {}
+    done: set[UnitDeclaration] = set()
+    for start in graph:
+        path = [start]
+        steps = [iter(graph[start])] if start not in done else []
+        on_path = {start}
+        while steps:
+            unit = next(steps[-1], None)
+            if unit is None:
+                steps.pop()
+                left = path.pop()
+                on_path.remove(left)
+                done.add(left)
+            elif unit in on_path:
+                cycles.setdefault(unit, path[path.index(unit) :])
+            elif unit not in done:
+                path.append(unit)
+                on_path.add(unit)
+                steps.append(iter(graph[unit]))
+    return list(cycles.values())

@@ -13,6 +13,26 @@ from resdsl.semantics.values import Bound, ChainValue, Item, OperatorCall, Place
 WEIGHT_LAYERS = ("conv", "linear")
 
 
+def holds_chains(call: OperatorCall) -> bool:
+    """Whether the call's arguments are, or have among them, chains on the same path."""
+    return call.signature.name in ("concat", "partial")
+
+
+def placed_size(chain: ChainValue, placement: PlacementValue) -> int:
+    """At most how many parts the chain has with the placement's norms and activations."""
+    return chain.size + _weight_layers(chain) * max(placement.mid.size, placement.post.size)
+
+
+def _weight_layers(chain: ChainValue) -> int:
+    count = 0
+    for item in chain.items:
+        if isinstance(item, OperatorCall):
+            count += item.signature.name in WEIGHT_LAYERS
+            if holds_chains(item):
+                count += sum(_weight_layers(bound.value) for bound in item.arguments if isinstance(bound.value, ChainValue))
+    return count
+
+
 def place(chain: ChainValue, placement: PlacementValue) -> ChainValue:
     """The chain with `mid` and `post` put in; items must not be Deferred any more."""
     return _place(chain, placement, followed=False)[0]
@@ -23,20 +43,20 @@ def _place(chain: ChainValue, placement: PlacementValue, *, followed: bool) -> t
     items: list[Item] = []
     for item in reversed(chain.items):
         if not isinstance(item, OperatorCall):
-            items.insert(0, item)
+            items.append(item)
             continue
         arguments: list[Bound] = []
         weighted = followed
         for bound in item.arguments:
-            if item.signature.name in ("concat", "partial") and isinstance(bound.value, ChainValue):
+            if holds_chains(item) and isinstance(bound.value, ChainValue):
                 inner, inner_weighted = _place(bound.value, placement, followed=followed)
                 arguments.append(replace(bound, value=inner))
                 weighted = weighted or inner_weighted
             else:
                 arguments.append(bound)
-        followed = weighted
-        items.insert(0, replace(item, arguments=tuple(arguments)))
         if item.signature.name in WEIGHT_LAYERS:
-            items[1:1] = (placement.mid if followed else placement.post).items
-            followed = True
-    return ChainValue(tuple(items)), followed
+            items += reversed((placement.mid if weighted else placement.post).items)
+            weighted = True
+        followed = weighted
+        items.append(replace(item, arguments=tuple(arguments)))
+    return ChainValue(tuple(reversed(items))), followed

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from resdsl.diagnostics import Diagnostic, SpecError, fail
 from resdsl.semantics.scope import Lazy, Scope
-from resdsl.semantics.values import Bound
+from resdsl.semantics.values import Bound, format_call
 from resdsl.source import Source, Span
 from resdsl.syntax import nodes
 from resdsl.syntax.parser import MAX_SOURCE_BYTES, parse_file
@@ -35,6 +35,10 @@ class UnitDeclaration:
                 break
             count += 1
         return count
+
+    def label(self, arguments: tuple[Bound, ...]) -> str:
+        """How the unit is called with these arguments: `basic(32, stride = 2)`."""
+        return format_call(self.name, arguments, self.leading(arguments))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,31 +20,26 @@ from resdsl.network.operators import (
 from resdsl.network.types import PerCopy
 
 
-def merge_runs(runs: list[Run]) -> tuple[Run, ...]:
-    """Joins equal neighbours, and neighbours that differ only in PerCopy numbers."""
-    merged: list[Run] = []
-    group: list[Run] = []
-    group_shape: Unit | None = None
+def merge_runs(runs: Sequence[Run]) -> list[tuple[Run, Run]]:
+    """Joins equal neighbours, and neighbours that differ only in PerCopy numbers.
+
+    Takes runs that were not merged before (their units have one number for all copies). Each result stands beside the
+    first of the runs that it was made of.
+    """
+    groups: list[tuple[Unit, list[Run]]] = []
     for run in runs:
-        shape = _without_numbers(run.unit)
-        if group and shape == group_shape and run.unit.input == run.unit.output:
-            group.append(run)
-            continue
-        if group:
-            merged.append(_join(group))
-        group, group_shape = [run], shape
-    if group:
-        merged.append(_join(group))
-    return tuple(merged)
+        form = _without_numbers(run.unit)
+        if groups and form == groups[-1][0] and run.unit.input == run.unit.output:
+            groups[-1][1].append(run)
+        else:
+            groups.append((form, [run]))
+    return [(_join(group), group[0]) for _, group in groups]
 
 
 def _join(group: list[Run]) -> Run:
     first = group[0]
-    if len(group) == 1:
-        return first
-    count = sum(run.count for run in group)
     if all(run.unit == first.unit for run in group):
-        return Run(count, first.unit)
+        return Run(sum(run.count for run in group), first.unit)
     copies = [run.unit for run in group for _ in range(run.count)]
     columns = iter(zip(*(_numbers(unit) for unit in copies), strict=True))
 
@@ -52,14 +47,14 @@ def _join(group: list[Run]) -> Run:
         values = next(columns)
         return values[0] if all(value == values[0] for value in values) else values
 
-    return Run(count, _map_unit(first.unit, together))
+    return Run(len(copies), _map_unit(first.unit, together))
 
 
 def _numbers(unit: Unit) -> list[float]:
     found: list[float] = []
 
     def note(value: PerCopy) -> PerCopy:
-        assert not isinstance(value, tuple), "a copy has one number"
+        assert not isinstance(value, tuple), "a run is merged once"
         found.append(value)
         return value
 
@@ -68,7 +63,7 @@ def _numbers(unit: Unit) -> list[float]:
 
 
 def _without_numbers(unit: Unit) -> Unit:
-    return replace(_map_unit(unit, lambda _: 0.0), label="")
+    return _map_unit(unit, lambda _: 0.0)
 
 
 def _map_unit(unit: Unit, change: Callable[[PerCopy], PerCopy]) -> Unit:

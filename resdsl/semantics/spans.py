@@ -13,31 +13,33 @@ class Marks:
     """Spans by object identity while a network is built; equal operators written in two places stay apart."""
 
     def __init__(self) -> None:
-        self._spans: dict[tuple[int, str], Span] = {}
+        self.sections: dict[str, Span] = {}
+        """The clauses of stem, stages and head by JSON pointer."""
+        self._spans: dict[int, dict[str, Span]] = {}
+        """By the part's id, then by field."""
         self._alive: list[object] = []
 
     def put(self, part: object, span: Span, field: str = "") -> None:
-        self._spans[id(part), field] = span
+        self._spans.setdefault(id(part), {})[field] = span
         self._alive.append(part)
 
     def copy(self, old: object, new: object) -> None:
         """`new` stands where `old` stood."""
-        for key, span in [(key, span) for key, span in self._spans.items() if key[0] == id(old)]:
-            self._spans[id(new), key[1]] = span
+        self._spans.setdefault(id(new), {}).update(self._spans.get(id(old), {}))
         self._alive.append(new)
 
     def table(self, network: Network) -> dict[str, Location]:
         """JSON pointer of the document -> place, for all parts with a known one."""
-        return {pointer: span.location() for pointer, part, field in _parts(network) if (span := self.get(part, field))}
+        found = {pointer: self.get(part, field) for pointer, part, field in _parts(network)}
+        return {pointer: span.location() for pointer, span in (self.sections | found).items() if span}
 
     def get(self, part: object, field: str = "") -> Span | None:
-        return self._spans.get((id(part), field))
+        return self._spans.get(id(part), {}).get(field)
 
 
 def _parts(network: Network) -> Iterator[tuple[str, object, str]]:
     yield from _chain_parts(network.stem, "/stem")
     for index, stage in enumerate(network.stages):
-        yield f"/stages/{index}", stage, ""
         yield from _chain_parts(stage, f"/stages/{index}")
     yield from _chain_parts(network.head, "/head")
 

@@ -204,7 +204,9 @@ def format_number(value: float) -> str:
 
 
 def format_call(name: str, arguments: tuple[Bound, ...], positional: int) -> str:
-    """`conv(3x3, 16, stride = 2)`: the first `positional` arguments without their names."""
+    """`conv(3x3, 16, stride = 2)`: the first `positional` arguments without their names; `relu` without arguments."""
+    if not arguments:
+        return name
     texts = [
         format_value(bound.value) if index < positional else f"{bound.name} = {format_value(bound.value)}"
         for index, bound in enumerate(arguments)
@@ -215,7 +217,7 @@ def format_call(name: str, arguments: tuple[Bound, ...], positional: int) -> str
 def _format_item(item: Item) -> str:
     match item:
         case OperatorCall(signature=signature, arguments=arguments):
-            return format_call(signature.name, arguments, signature.leading(arguments)) if arguments else signature.name
+            return format_call(signature.name, arguments, signature.leading(arguments))
         case SettingUse(setting=setting):
             return setting.value
         case Nothing():

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import replace
 from functools import cache
 from importlib import resources
 from typing import NoReturn, TypeAlias
@@ -68,15 +67,18 @@ def parse_file(source: Source) -> nodes.File:
     raise SpecError(diagnostics)
 
 
-def parse_expression(source: Source) -> nodes.Expression:
-    """The tree of one expression, as in `-p shortcut='scale(0.5)'`. Raises SpecError."""
+def parse_expression(source: Source, within: tuple[Source, int] | None = None) -> nodes.Expression:
+    """The tree of one expression, as in `-p shortcut='scale(0.5)'`. Raises SpecError.
+
+    within: the source and offset where the text stands, if it is a part of another.
+    """
     _check_size(source)
     _check_brackets(source)
     try:
         tree = _lark([]).parse(source.text, start="expression")
     except UnexpectedInput as error:
         raise SpecError([_syntax_error(error, source)[0]]) from None
-    return _Builder(source).top_expression(tree)
+    return _Builder(*(within or (source, 0))).top_expression(tree)
 
 
 @cache
@@ -247,15 +249,16 @@ _Child: TypeAlias = Tree[Token] | Token | None
 class _Builder:
     """Turns lark's tree of one source into nodes."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, offset: int = 0) -> None:
         self.source = source
+        self.offset = offset
 
     def span(self, tree: Tree[Token]) -> Span:
-        return Span(self.source, tree.meta.start_pos, tree.meta.end_pos)
+        return Span(self.source, self.offset + tree.meta.start_pos, self.offset + tree.meta.end_pos)
 
     def token_span(self, token: Token) -> Span:
         start = token.start_pos or 0
-        return Span(self.source, start, token.end_pos or start)
+        return Span(self.source, self.offset + start, self.offset + (token.end_pos or start))
 
     def file(self, tree: Tree[Token], comments: list[Token]) -> nodes.File:
         self.check_depth(tree)
@@ -347,7 +350,7 @@ class _Builder:
                 start += len(part)
                 continue
             try:
-                parts.append(_shift(parse_expression(Source(self.source.name, part)), self.source, start + 1))
+                parts.append(parse_expression(Source(self.source.name, part), within=(self.source, start + 1)))
             except SpecError:
                 span = Span(self.source, start, start + len(part) + 2)
                 raise fail("syntax", f"`{{{part}}}` in a message holds no value", span) from None
@@ -426,12 +429,6 @@ class _Builder:
     def override(self, tree: Tree[Token]) -> nodes.Override:
         word, *arguments = tree.children
         return nodes.Override(str(word) == "first", self.arguments(list(arguments)), self.span(tree))
-
-
-def _shift(expression: nodes.Expression, source: Source, start: int) -> nodes.Expression:
-    """The expression with its outermost span moved to where it stands in `source`."""
-    inner = expression.span
-    return replace(expression, span=Span(source, start + inner.start, start + inner.end))
 
 
 def _tree(child: _Child) -> Tree[Token]:

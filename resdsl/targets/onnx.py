@@ -250,7 +250,9 @@ class _Body:
         return self.node("Gemm", name, inputs, transB=1)
 
     def scale(self, name: str, scale: op.Scale, x: str) -> str:
-        return self.node("Mul", name, [x, self.weight(name) if scale.learn else self.number(scale.factor)])
+        if scale.learn:  # the parameter has the name itself
+            return self.node("Mul", f"{name}.scaled", [x, self.weight(name)])
+        return self.node("Mul", name, [x, self.number(scale.factor)])
 
     def gate(self, name: str, shape: Shape, x: str) -> str:
         """sigmoid(conv1x1(x) + bias)."""

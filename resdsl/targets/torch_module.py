@@ -76,6 +76,7 @@ def _load(source: str) -> ModuleType:
     module = ModuleType(name)
     filename = f"<{name}>"
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+    module.__file__ = filename  # so that inspect finds the source
     sys.modules[name] = module
     exec(compile(source, filename, "exec"), module.__dict__)  # our own text, made from a checked network
     own = [value for value in module.__dict__.values() if isinstance(value, type) and value.__module__ == name]

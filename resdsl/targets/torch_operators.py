@@ -11,6 +11,9 @@ from resdsl.network.shapes import output, with_channels
 from resdsl.network.tensors import Normal, operator_tensors
 from resdsl.network.types import He, Image, Init, Orthogonal, PerCopy, Shape, Xavier, Zero
 
+LONG = 64
+"""An expression of more characters than this is assigned before more is applied to it."""
+
 Hole = Callable[[str, PerCopy], str]
 """Writes a number that may differ between units of the same form: what kind of number, and its value here."""
 
@@ -181,7 +184,14 @@ def call(named: Named, operator: op.Operator, shape: Shape, x: str, scope: Scope
             return f"append_zeros({part}, {hole('channels', output(operator, shape).channels)})"
         case op.Concat():
             source = _variable(x, scope)
-            parts = [call_chain(chain, shape, source, _next_path(scope), scope) for chain in named.inner]
+            parts: list[str] = []
+            for chain in named.inner:
+                path = _next_path(scope)
+                part = call_chain(chain, shape, source, path, scope)
+                if part != path and not part.isidentifier():
+                    scope.statements.append(f"{path} = {part}")
+                    part = path
+                parts.append(part)
             return f"torch.cat([{', '.join(parts)}], dim=1)"
         case _:
             return f"{name}({x})"
@@ -202,6 +212,7 @@ def call_chain(chain: tuple[Named, ...], shape: Shape, x: str, variable: str, sc
             x = variable
         else:
             breaks = index > 0 and (_has_weights(named) if not leads else _has_weights(chain[index - 1]))
+            breaks = breaks or len(x) > LONG
             if breaks and x != variable and not isinstance(chain[index - 1].element, op.Units):
                 scope.statements.append(f"{variable} = {x}")
                 x = variable
