@@ -80,7 +80,9 @@ def choose_network(module: Module, name: str | None) -> NetworkDeclaration:
     if name is not None:
         if name not in networks:
             hint = did_you_mean(name, networks)
-            raise fail("unknown-network", f"{where} has no network `{name}`", help=hint or _listed(networks))
+            raise fail(
+                "unknown-network", f"{where} has no network `{name}`", help=hint or f"it has {_listed(networks)}"
+            )
         return networks[name]
     if len(networks) > 1:
         raise fail("several-networks", f"{where} declares {len(networks)} networks", help=f"choose one with `--network NAME`: {_listed(networks)}")  # fmt: skip
@@ -100,7 +102,9 @@ def build(
     """
     if _is_document(spec):
         if network is not None or parameters:
-            raise fail("wrong-argument", "a JSON document holds one network without parameters")
+            raise fail(
+                "no-parameters", "a JSON document holds one network, without parameters: drop `--network` and `-p`"
+            )
         return from_json(_read_document(spec), max_units=options.max_units)
     module = open_spec(spec, options)
     declaration = choose_network(module, network)

@@ -9,8 +9,9 @@ One run measures, one after the other, and prints a markdown table for each:
    call, then the median of 5 more. Beside it torch.onnx.export of the same network's module, TorchScript-based
    (dynamo=False) and dynamo=True. There the module exists before the clock starts, and only the export call is timed,
    to a buffer (dynamo=False) or a file (dynamo=True, which writes to no buffer), once, in a process of its own that
-   has exported a small network before, so that the exporter's imports are not counted. Batch is dynamic, all else the
-   exporter's defaults. An exporter is stopped after 15 minutes.
+   has exported a small network before, so that the exporter's imports are not counted, and computes with one thread
+   (more make it slower where other processes want the cores). Batch is dynamic, all else the exporter's defaults. An
+   exporter's process is stopped after 15 minutes.
 2. Cold: the process `resdsl compile specs/preact1001.resnet --target onnx -o FILE` beside `python tools/bare_onnx.py
    FILE`, the same file from onnx.helper alone. Wall time, CPU time and peak memory, interleaved, 7 pairs after one
    that is not counted. The two files must be equal byte for byte.
@@ -193,25 +194,27 @@ def worker_own(path: Path, name: str) -> Document:
     def compiled() -> bytes:
         return resdsl.compile(path, "onnx", name)
 
-    first, data = timed(compiled)
-    times = [timed(compiled)[0] for _ in range(5)]
+    first, first_cpu, data = timed(compiled)
+    runs = [timed(compiled)[:2] for _ in range(5)]
 
     from resdsl.network.initial import initial_weights
     from resdsl.targets.onnx import onnx_bytes
 
     parts: dict[str, list[float]] = {"parse and build": [], "initial weights": [], "serialise": []}
     for _ in range(5):
-        spent, network = timed(lambda: resdsl.build(path, name))
+        spent, _, network = timed(lambda: resdsl.build(path, name))
         parts["parse and build"].append(spent)
-        spent, weights = timed(lambda network=network: initial_weights(network))
+        spent, _, weights = timed(lambda network=network: initial_weights(network))
         parts["initial weights"].append(spent)
-        spent, again = timed(lambda network=network, weights=weights: onnx_bytes(network, weights))
+        spent, _, again = timed(lambda network=network, weights=weights: onnx_bytes(network, weights))
         parts["serialise"].append(spent)
         assert again == data, "the parts give other bytes than the whole"
     return {
         "first": first,
-        "times": times,
-        "median": median(times),
+        "first_cpu": first_cpu,
+        "times": [wall for wall, _ in runs],
+        "median": median(wall for wall, _ in runs),
+        "median_cpu": median(cpu for _, cpu in runs),
         "parts": {part: median(values) for part, values in parts.items()},
         "bytes": len(data),
     }
@@ -227,6 +230,7 @@ def worker_export(exporter: str, path: Path, name: str) -> Document:
     import resdsl
 
     warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
     image = torch.zeros(2, 3, 32, 32)
     small = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4096, 2))
     module = resdsl.load(path, name).eval()
@@ -247,14 +251,15 @@ def worker_export(exporter: str, path: Path, name: str) -> Document:
             return out.stat().st_size
 
         export(small.eval())
-        spent, size = timed(lambda: export(module))
-    return {"seconds": spent, "bytes": size}
+        wall, cpu, size = timed(lambda: export(module))
+    return {"seconds": wall, "cpu": cpu, "bytes": size}
 
 
-def timed(call: Callable[[], T]) -> tuple[float, T]:
-    start = time.perf_counter()
+def timed(call: Callable[[], T]) -> tuple[float, float, T]:
+    """Seconds of wall clock, seconds of this process's CPU, and what the call gives."""
+    start, start_cpu = time.perf_counter(), time.process_time()
     result = call()
-    return time.perf_counter() - start, result
+    return time.perf_counter() - start, time.process_time() - start_cpu, result
 
 
 def work(folder: Path, *arguments: str, limit: float | None = None) -> Document:
@@ -284,21 +289,23 @@ def bench_in_process(folder: Path, which: Sequence[str], exporters: Sequence[str
         own = work(folder, "own", key)
         result[name] = {"resdsl": own}
         parts = ", ".join(f"{part} {seconds(spent)}" for part, spent in own["parts"].items())
-        rows.append([name, f"resdsl, median of 5 ({parts})", seconds(own["median"]), "1"])
-        rows.append([name, "resdsl, first call", seconds(own["first"]), f"{own['first'] / own['median']:.1f}"])
+        rows.append([name, f"resdsl, median of 5 ({parts})", seconds(own["median"]), seconds(own["median_cpu"]), "1"])
+        again = f"{own['first'] / own['median']:.1f}"
+        rows.append([name, "resdsl, first call", seconds(own["first"]), seconds(own["first_cpu"]), again])
         for exporter in exporters:
             print(f"{EXPORTERS[exporter]} of {name} …", file=sys.stderr, flush=True)
             peer = work(folder, exporter, key, limit=EXPORT_LIMIT)
             result[name][exporter] = peer
             if "stopped" in peer:
-                spent, times = f"stopped at {EXPORT_LIMIT // 60} min", f"> {EXPORT_LIMIT / own['median']:.0f}"
+                spent, cpu = f"stopped at {EXPORT_LIMIT // 60} min", ""
+                times = f"> {EXPORT_LIMIT / own['median']:.0f}"
             elif "failed" in peer:
-                spent, times = "failed", ""
+                spent, cpu, times = "failed", "", ""
             else:
-                spent, times = seconds(peer["seconds"]), f"{peer['seconds'] / own['median']:.1f}"
                 peer["ratio"] = peer["seconds"] / own["median"]
-            rows.append([name, EXPORTERS[exporter], spent, times])
-    print(table(["network", "what", "time", "times resdsl's median"], rows))
+                spent, cpu, times = seconds(peer["seconds"]), seconds(peer["cpu"]), f"{peer['ratio']:.1f}"
+            rows.append([name, EXPORTERS[exporter], spent, cpu, times])
+    print(table(["network", "what", "time", "CPU time", "times resdsl's median"], rows))
     print("\nresdsl starts from the spec's file; the exporters start from a module that exists.\n", flush=True)
     return result
 
@@ -366,7 +373,7 @@ def worker_growth(rounds: int = 21) -> Document:
     for counted in range(rounds + 1):
         for what, call in calls.items():
             for n, text in texts.items():
-                spent, _ = timed(lambda call=call, text=text: call(text))
+                spent, _, _ = timed(lambda call=call, text=text: call(text))
                 if counted:
                     times[what][n].append(spent)
     return times

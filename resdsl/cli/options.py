@@ -21,7 +21,14 @@ from resdsl.syntax.parser import MAX_SOURCE_BYTES
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-USAGE_CODES = ("several-networks", "unknown-network", "no-network", "wrong-opset", "unavailable-target")
+USAGE_CODES = (
+    "several-networks",
+    "unknown-network",
+    "no-network",
+    "no-parameters",
+    "wrong-opset",
+    "unavailable-target",
+)
 """Diagnostics about how the command was called rather than about its input: exit code 2."""
 
 
@@ -68,9 +75,11 @@ def read_spec(spec: str) -> str | Source:
     """The spec as the library takes it: standard input for `-`."""
     if spec != "-":
         return spec
+    if sys.stdin is None:  # pyright: ignore[reportUnnecessaryComparison]
+        raise fail("unreadable", "standard input is closed")
     data = sys.stdin.buffer.read(64 * MAX_SOURCE_BYTES)
     try:
-        return Source("<stdin>", data.decode("utf-8"))
+        return Source("<stdin>", data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise fail("unreadable", f"standard input is not UTF-8 text (byte {error.start})") from None
 
@@ -116,6 +125,8 @@ def report(diagnostics: tuple[Diagnostic, ...]) -> NoReturn:
 def write(data: bytes, out: str) -> None:
     """Writes a file whole or not at all; `-` is standard output. Raises SpecError if it cannot be written."""
     if out == "-":
+        if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]
+            raise fail("unwritable", "standard output is closed")
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
         return
@@ -127,6 +138,8 @@ def write(data: bytes, out: str) -> None:
             path.write_bytes(data)
             return
         _replace(path, data)
+    except FileNotFoundError:
+        raise fail("unwritable", f"{out} cannot be written: there is no folder {path.parent}") from None
     except OSError as error:
         raise fail("unwritable", f"{out} cannot be written: {error.strerror or error}") from None
 

@@ -296,7 +296,9 @@ def _called_units(unit: UnitDeclaration) -> list[UnitDeclaration]:
         if isinstance(item, nodes.Assert):
             continue
         for node in walk(item.value):
-            name = node.callee.name if isinstance(node, nodes.Call) else node.name if isinstance(node, nodes.Name) else ""
+            name = (
+                node.callee.name if isinstance(node, nodes.Call) else node.name if isinstance(node, nodes.Name) else ""
+            )
             declared = unit.module.own.get(name)
             if isinstance(declared, UnitDeclaration):
                 called[declared] = None

@@ -29,7 +29,9 @@ def _weight_layers(chain: ChainValue) -> int:
         if isinstance(item, OperatorCall):
             count += item.signature.name in WEIGHT_LAYERS
             if holds_chains(item):
-                count += sum(_weight_layers(bound.value) for bound in item.arguments if isinstance(bound.value, ChainValue))
+                count += sum(
+                    _weight_layers(bound.value) for bound in item.arguments if isinstance(bound.value, ChainValue)
+                )
     return count
 
 

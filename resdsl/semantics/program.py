@@ -108,7 +108,7 @@ def read_source(path: Path, span: Span | None = None) -> Source:
             help="say repeated units with `n * unit(…)`, or split the file with `import`",
         )
     try:
-        return Source(str(path), data.decode("utf-8"))
+        return Source(str(path), data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise fail("unreadable", f"{path} is not UTF-8 text (byte {error.start})", span) from None
 

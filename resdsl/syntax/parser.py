@@ -15,9 +15,9 @@ from typing import NoReturn, TypeAlias
 from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedCharacters, UnexpectedEOF, UnexpectedInput, UnexpectedToken
 
-from resdsl.diagnostics import Diagnostic, SpecError, did_you_mean, fail
+from resdsl.diagnostics import Diagnostic, SpecError, fail
 from resdsl.source import Source, Span
-from resdsl.syntax import nodes
+from resdsl.syntax import mistakes, nodes
 
 LANGUAGE_VERSION = 1
 MAX_SOURCE_BYTES = 256 * 1024
@@ -27,11 +27,10 @@ MAX_RECOVERY_CHARACTERS = 32 * 1024
 """Above this length only the first syntax error is reported: each further one reads the text once more."""
 MAX_INTEGER_DIGITS = 18
 
-_CLAUSE_WORDS = (*(kind.value for kind in nodes.ClauseKind), "let", "assert")
-_ITEM_WORDS = ("import", "unit", "network", "let")
-_SYNC = re.compile(rf"^[ \t]*(?:(?:{'|'.join(_CLAUSE_WORDS)})\b|\}}|(?:unit|network|import)\b|\"\"\")", re.MULTILINE)
-_SYMBOLS = {"LPAR": "(", "RPAR": ")", "LBRACE": "{", "RBRACE": "}", "COMMA": ",", "EQUAL": "=", "DOT": "."}
-_VALUE_STARTS = {"NAME", "INT", "FLOAT", "SIZE", "LPAR", "SIGN"}
+_SYNC = re.compile(
+    rf"^[ \t]*(?:(?:{'|'.join(mistakes.CLAUSE_WORDS)})\b|\}}|(?:unit|network|import)\b|\"\"\")", re.MULTILINE
+)
+"""Where a clause, a declaration or the end of one begins a line."""
 
 
 def parse_file(source: Source) -> nodes.File:
@@ -51,12 +50,12 @@ def parse_file(source: Source) -> nodes.File:
         try:
             tree = _lark(comments).parse(text, start="file")
         except UnexpectedInput as error:
-            diagnostic, position = _syntax_error(error, source)
-            if position <= last_error:
-                break
+            diagnostic, position, reached = _syntax_error(error, source)
+            if position <= last_error or (diagnostics and position == len(text)):
+                break  # an early end may only be missing what was dropped
             diagnostics.append(diagnostic)
             last_error = position
-            blanked = _blank_clause(text, position) if len(text) <= MAX_RECOVERY_CHARACTERS else None
+            blanked = _blank_clause(text, reached) if len(text) <= MAX_RECOVERY_CHARACTERS else None
             if blanked is None:
                 break
             text = blanked
@@ -121,7 +120,7 @@ def _check_size(source: Source) -> None:
 
 def _check_brackets(source: Source) -> None:
     depth = 0
-    for match in re.finditer(r"#[^\n]*|\"\"\"[\s\S]*?\"\"\"|\"[^\"\n]*\"|[({]|[)}]", source.text):
+    for match in mistakes.BRACKETS.finditer(source.text):
         bracket = match.group()
         if bracket in "({":
             depth += 1
@@ -138,23 +137,26 @@ def _too_deep(span: Span) -> NoReturn:
 
 
 def _check_header(source: Source) -> None:
-    header = re.match(r"(?:\s|#[^\n]*)*(?:resnet\b[ \t]*(\d+(?:\.\d+)*)?)?", source.text)
-    assert header is not None
-    version = header.group(1)
-    start = len(header.group()) - len(header.group().lstrip())
-    if version is None:
+    text = source.text
+    before = re.match(r"(?:\s|#[^\n]*)*", text)
+    start = before.end() if before else 0
+    header = re.compile(r"resnet\b[ \t]*([\w.]*)").match(text, start)
+    if header is None or not header.group(1):
+        word = re.compile(r"\w*").match(text, start)
         raise fail(
             "missing-version",
             f"{source.name} does not begin with its language version",
-            Span(source, min(start, len(source.text)), min(start + 1, len(source.text))),
+            Span(source, start, max(word.end() if word else 0, min(start + 1, len(text)))),
             help=f"write `resnet {LANGUAGE_VERSION}` on the first line",
         )
+    version = header.group(1)
     if version != str(LANGUAGE_VERSION):
+        newer = f"; a newer one may read {version}" if version[0].isdigit() else ""
         raise fail(
             "wrong-version",
-            f"language version {version} is not known to this resdsl",
+            f"language version {version[:12]} is not known to this resdsl",
             Span(source, header.start(1), header.end(1)),
-            help=f"this resdsl reads `resnet {LANGUAGE_VERSION}`; a newer one may read {version}",
+            help=f"this resdsl reads `resnet {LANGUAGE_VERSION}`{newer}",
         )
 
 
@@ -172,74 +174,26 @@ def _blank_clause(text: str, position: int) -> str | None:
     return text[:begin] + re.sub(r"[^\n]", " ", text[begin:end]) + text[end:]
 
 
-def _syntax_error(error: UnexpectedInput, source: Source) -> tuple[Diagnostic, int]:
+def _syntax_error(error: UnexpectedInput, source: Source) -> tuple[Diagnostic, int, int]:
+    """The diagnostic, where the error is, and where the clause ends or goes wrong that must be dropped for it."""
     if isinstance(error, UnexpectedCharacters):
         position = error.pos_in_stream or 0
-        span = Span(source, position, position + 1)
-        character = source.text[position]
-        if character == '"':
-            return Diagnostic(
-                "syntax", "this text is not closed", span, help='close it with `"` on the same line'
-            ), position
-        return Diagnostic("syntax", f"{character!r} has no meaning in a .resnet file", span), position
+        return mistakes.stray_character(source, position), position, position
+    end = len(source.text)
     if isinstance(error, UnexpectedEOF):
-        expected, at_end, token = set(error.expected), True, None
-    else:
-        assert isinstance(error, UnexpectedToken)
-        token = error.token
-        expected, at_end = set(error.accepts or error.expected), token.type == "$END"
-    wanted = _describe_expected(expected)
-    if at_end or token is None:
-        end = len(source.text.rstrip())
-        span = Span(source, max(0, end - 1), end)
-        help = "close it with `}`" if "RBRACE" in expected else ""
-        return Diagnostic("syntax", f"the text ends too early: expected {wanted}", span, help=help), len(source.text)
-    position = token.start_pos or 0
-    span = Span(source, position, max(token.end_pos or 0, position + 1))
-    word = str(token)
-    words = {
-        name.lower() for name in expected if name.isalpha() and name.lower() in (*_CLAUSE_WORDS, *_ITEM_WORDS, "from")
-    }
-    words |= {"first", "last"} if "FIRST" in expected else set()
-    label = did_you_mean(word, words) if re.fullmatch(r"\w+", word) else ""
-    if word in ("if", "else", "and", "or", "not", "true", "false") and "NAME" in expected:
-        return Diagnostic("syntax", f"`{word}` is reserved and cannot be a name", span), position
-    shown = word if len(word) <= 40 else word[:37] + "…"
-    return Diagnostic("syntax", f"`{shown}` cannot stand here: expected {wanted}", span, label), position
-
-
-def _describe_expected(expected: set[str]) -> str:
-    parts: list[str] = []
-    if expected >= _VALUE_STARTS:
-        parts.append("a value")
-        expected = expected - _VALUE_STARTS - {"_NOT", "_TRUE", "_FALSE"}
-    operators = {"SIGN", "FACTOR", "_POWER", "COMPARATOR", "_IF", "_AND", "_OR", "__ANON_0", "FIRST", "LAST"}
-    clauses = sorted(name.lower() for name in expected if name.lower() in _CLAUSE_WORDS)
-    if {"STEM", "STAGE"} <= expected:
-        parts.append("a clause of a network (input, stem, stage, head, norm, act, init, let, assert)")
-    elif {"BRANCH", "SHORTCUT"} <= expected:
-        parts.append(
-            "a clause of a unit (placement, branch, shortcut, projection, after, norm, act, init, let, assert)"
-        )
-    elif {"UNIT", "NETWORK"} <= expected:
-        parts.append("import, unit, network or let")
-    else:
-        parts += [f"`{word}`" for word in clauses]
-    names = {
-        "NAME": "a name",
-        "STRING": 'a "text"',
-        "INT": "a whole number",
-        "FROM": "`from`",
-        "$END": "the end of the file",
-    }
-    for name in sorted(expected):
-        if name in _SYMBOLS:
-            parts.append(f"`{_SYMBOLS[name]}`")
-        elif name in names and not (name == "$END" and len(parts) > 0):
-            parts.append(names[name])
-    if expected & operators and {"SIGN", "FACTOR"} <= expected:
-        parts.append("an operator")
-    return " or ".join(dict.fromkeys(parts)) or "something else"
+        return mistakes.early_end(source, set(error.expected)), end, end
+    assert isinstance(error, UnexpectedToken)
+    token, expected = error.token, set(error.accepts or error.expected)
+    if token.type == "$END":
+        return mistakes.early_end(source, expected), end, end
+    start = token.start_pos or 0
+    diagnostic = mistakes.unexpected(source, start, max(token.end_pos or 0, start + 1), token.type, expected)
+    assert diagnostic.span is not None
+    line_start = source.text.rfind("\n", 0, start) + 1
+    follows_unfinished = not mistakes.clauses_of(expected)[0] and _SYNC.match(source.text, line_start)
+    if diagnostic.span.start < start or (follows_unfinished and not source.text[line_start:start].strip()):
+        return diagnostic, start, len(source.text[: diagnostic.span.start].rstrip()) - 1
+    return diagnostic, start, start
 
 
 _Child: TypeAlias = Tree[Token] | Token | None

@@ -13,8 +13,8 @@ from resdsl.network.evaluate import calibrate
 from resdsl.network.initial import Weights, initial_weights
 from resdsl.network.network import Network
 from resdsl.network.tensors import network_tensors
-from resdsl.targets.safetensors import read_safetensors
-from resdsl.targets.torch_checkpoint import read_checkpoint
+from resdsl.weights.safetensors import read_safetensors
+from resdsl.weights.torch_checkpoint import read_checkpoint
 
 CALIBRATED = "random-calibrated"
 COUNTER = ".num_batches_tracked"

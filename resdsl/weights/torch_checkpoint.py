@@ -1,8 +1,11 @@
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# (nothing is known of what a checkpoint holds)
 """Weights from a PyTorch checkpoint, without running code that it may hold."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,26 +23,26 @@ def read_checkpoint(path: Path) -> dict[str, NDArray[np.generic]]:
     """
     try:
         import torch
-    except ImportError:
+    except ModuleNotFoundError:
         help = "install `resdsl[torch]`, or save the weights as .safetensors"
         raise fail("weights", f"{path} is a PyTorch checkpoint, and torch is not installed", help=help) from None
     try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many types for a broken or unsafe file
-        reason = str(error).strip().split("\n")[0]
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise fail("weights", f"{path} cannot be read as a PyTorch checkpoint: {reason}") from None
     for wrapper in WRAPPERS:
         if isinstance(loaded, dict) and isinstance(loaded.get(wrapper), dict):
             loaded = loaded[wrapper]
     if not isinstance(loaded, dict) or not all(isinstance(value, torch.Tensor) for value in loaded.values()):
         raise fail("weights", f"{path} holds no state_dict: names with tensors")
-    if loaded and all(name.startswith("module.") for name in loaded):
-        loaded = {name.removeprefix("module."): value for name, value in loaded.items()}
-    return {name: _array(value) for name, value in loaded.items()}
+    tensors: dict[str, torch.Tensor] = loaded
+    if tensors and all(name.startswith("module.") for name in tensors):
+        tensors = {name.removeprefix("module."): value for name, value in tensors.items()}
+    return {name: _array(value, torch.bfloat16) for name, value in tensors.items()}
 
 
-def _array(tensor) -> NDArray[np.generic]:
-    import torch
-
+def _array(tensor: Any, bfloat16: Any) -> NDArray[np.generic]:
+    """numpy has no bfloat16; float32 holds it exactly."""
     tensor = tensor.detach()
-    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+    return (tensor.float() if tensor.dtype == bfloat16 else tensor).numpy()
