@@ -323,7 +323,9 @@ class Evaluator:
                 for index, argument in enumerate(node.arguments)
             )
             for argument in bound:
-                check_argument(signature.name, Parameter("argument", Kind.CHAIN), argument)
+                reason = mismatch(Kind.CHAIN, argument.value)
+                if reason:
+                    raise fail("wrong-argument", f"an argument of {signature.name} {reason}", argument.span)
             return ChainValue((OperatorCall(signature, bound, node.span),))
         names = [parameter.name for parameter in signature.parameters]
         positional = [parameter.name for parameter in signature.parameters if not parameter.keyword_only]
@@ -397,6 +399,9 @@ class Evaluator:
             return equal is (node.operator is BinaryOperator.EQUAL)
         if node.operator is BinaryOperator.MULTIPLY and isinstance(right, ChainValue):
             return self.repeat(left, right, node)
+        if node.operator is BinaryOperator.MULTIPLY and isinstance(left, ChainValue):
+            help = "write the number first: `3 * unit(…)`"
+            raise fail("wrong-repetition", "a repetition begins with its number", node.span, help=help)
         return arithmetic(node.operator, as_number(left, node.left.span), as_number(right, node.right.span), node.span)
 
     def repeat(self, count: Value, chain: ChainValue, node: nodes.Binary) -> ChainValue:
@@ -439,8 +444,11 @@ def match_arguments(
         name = argument.name
         if name is None:
             if index >= len(positional):
-                takes = f"takes {len(positional)} at most" if positional else "takes none"
-                raise fail("wrong-argument", f"{callee} {takes}, and this is argument {index + 1}", argument.span)
+                takes = "takes no arguments"
+                if positional:
+                    most = "1 argument" if len(positional) == 1 else f"{len(positional)} arguments"
+                    takes = f"takes {most} at most, and this is number {index + 1}"
+                raise fail("wrong-argument", f"{callee} {takes}", argument.span)
             name = positional[index]
         elif name not in names:
             known = f"it has {', '.join(names)}" if names else "it has none"
@@ -522,8 +530,10 @@ def arithmetic(operator: BinaryOperator, left: int | float, right: int | float, 
         raise fail("arithmetic", "this divides by zero", span) from None
     except OverflowError:
         raise fail("number-too-large", "the result is too large for a number", span) from None
-    if isinstance(result, complex) or (isinstance(result, float) and not math.isfinite(result)):
+    if isinstance(result, complex) or result != result:
         raise fail("arithmetic", "the result is not a number", span)
+    if isinstance(result, float) and math.isinf(result):
+        raise fail("number-too-large", "the result is too large for a number", span)
     if isinstance(result, int) and abs(result) > MAX_INTEGER:
         raise fail("number-too-large", f"the result has more than {len(str(MAX_INTEGER)) - 1} digits", span)
     return result

@@ -66,11 +66,20 @@ def stray_character(source: Source, position: int) -> Diagnostic:
         return _syntax("this docstring is not closed", Span(source, position, position + 3), help='close it with `"""`')
     if character == '"':
         return _syntax("this text is not closed", span, help='close it with `"` on the same line')
-    word = re.compile(r"[\w.]+").match(text, position)
-    if word is not None and (character.isalpha() or character.isdigit()):
-        what = "a number or a size" if character.isdigit() else "a name"
-        help = "numbers are 3, 0.5 and 1e-5, sizes 3x3; names begin with a letter from a to z, or with _"
-        return _syntax(f"`{_short(word.group())}` is not {what}", Span(source, position, word.end()), help=help)
+    if character in "0123456789":
+        word = re.compile(r"[\w.]+").match(text, position)
+        assert word is not None
+        help = "numbers are 3, 0.5 and 1e-5, sizes 3x3; names begin with a letter"
+        message = f"`{_short(word.group())}` is not a number or a size"
+        return _syntax(message, Span(source, position, word.end()), help=help)
+    if character.isalnum() or character == "_":
+        start = position
+        while start > 0 and re.match(r"\w", text[start - 1]):
+            start -= 1
+        word = re.compile(r"\w+").match(text, start)
+        assert word is not None
+        help = "names are letters from a to z, digits and _, and begin with a letter"
+        return _syntax(f"`{_short(word.group())}` is not a name", Span(source, start, word.end()), help=help)
     shown = f"`{character}`"
     if not character.isprintable() or character.isspace() or unicodedata.combining(character):
         shown = f"the character U+{ord(character):04X} ({unicodedata.name(character, 'without a name').lower()})"
