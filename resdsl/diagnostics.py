@@ -14,6 +14,7 @@ from enum import Enum
 from resdsl.source import Span
 
 MAX_SHOWN_LINE = 160
+MAX_SHOWN_NOTES = 8
 
 
 class Severity(Enum):
@@ -46,7 +47,10 @@ class Diagnostic:
         if self.span is not None:
             gutter, excerpt = _excerpt(self.span, self.label)
             lines += excerpt
-        lines += [f"{gutter} = {note}" for note in self.notes]
+        notes = self.notes
+        if len(notes) > MAX_SHOWN_NOTES:
+            notes = (*notes[: MAX_SHOWN_NOTES - 2], f"… {len(notes) - MAX_SHOWN_NOTES + 1} more …", notes[-1])
+        lines += [f"{gutter} = {note}" for note in notes]
         if self.help:
             lines.append(f"{gutter} = help: {self.help}")
         return "\n".join(lines)

@@ -110,6 +110,10 @@ def reporting() -> Generator[None]:
         yield
     except SpecError as error:
         report(error.diagnostics)
+    except MemoryError:
+        report(
+            (Diagnostic("out-of-memory", "this takes more memory than there is", help="see `resdsl show` for sizes"),)
+        )
     except BrokenPipeError:
         sys.stderr.close()
         raise SystemExit(1) from None

@@ -126,8 +126,9 @@ class _Evaluation:
     def units(self, units: Units, x: Array, prefix: str) -> Array:
         index = 0
         for run in units.runs:
+            differs = varies(run.unit)
             for copy in range(run.count):
-                unit = copy_of(run.unit, copy) if varies(run.unit) else run.unit
+                unit = copy_of(run.unit, copy) if differs else run.unit
                 x = self.unit(unit, x, f"{prefix}.{index}.")
                 index += 1
         return x

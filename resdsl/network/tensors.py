@@ -98,8 +98,9 @@ def inner_shape(operator: Operator, shape: Shape) -> Shape:
 def _units_tensors(units: Units, cache: dict[int, tuple[Unit, list[Tensor]]]) -> Iterator[tuple[int, Tensor]]:
     index = 0
     for run in units.runs:
+        differs = varies(run.unit)
         for copy in range(run.count):
-            unit = copy_of(run.unit, copy) if varies(run.unit) else run.unit
+            unit = copy_of(run.unit, copy) if differs else run.unit
             for tensor in unit_tensors(unit, cache):
                 yield index, tensor
             index += 1

@@ -167,6 +167,10 @@ class _Lowering:
         norm, act, init = body.chain(ClauseKind.NORM), body.chain(ClauseKind.ACT), body.init(place)
         if norm is None and act is None and init is None:
             return outer
+        for setting, chain in ((Setting.NORM, norm), (Setting.ACT, act)):
+            for item in chain.items if chain else ():
+                if isinstance(item, SettingUse) and item.setting is setting:
+                    raise fail("circular-value", f"`{setting.value}` is set to itself", item.span)
         return Settings(norm or outer.norm, act or outer.act, init or outer.init)
 
     @contextmanager
@@ -234,9 +238,8 @@ class _Lowering:
             case Nothing(span=span):
                 help = "write `identity` for nothing to do"
                 raise fail("wrong-value", "`none` stands alone, as a shortcut", span, help=help)
-            case Deferred(expression=expression):
-                value = as_chain(self.evaluator.resolve(item, context.place), expression.span)
-                for part in value.items:
+            case Deferred():
+                for part in self.deferred_chain(item, context.place).items:
                     shape = self.item(part, shape, context, parts)
                 return shape
 
@@ -353,6 +356,17 @@ class _Lowering:
         self.marks.put(unit, body.span(after_kind), "after")
         return unit
 
+    def deferred_chain(self, item: Deferred, place: Place) -> ChainValue:
+        """The chain that waited for its place. It holds no units: they are counted before any has a place."""
+        span = item.expression.span
+        chain = as_chain(self.evaluator.resolve(item, place), span)
+        if any(isinstance(part, Repetition) for part in chain.items):
+            message = "which units stand here depends on the number of units, or on their place"
+            raise fail(
+                "wrong-repetition", message, span, help="`count`, `index` and `position` are for arguments of operators"
+            )
+        return chain
+
     def resolved(self, value: ChainValue, place: Place, depth: int = 0) -> ChainValue:
         """The chain with what waits for its place evaluated, also in the chains of partial and concat."""
         if depth > MAX_DEPTH:
@@ -361,7 +375,7 @@ class _Lowering:
         for item in value.items:
             match item:
                 case Deferred(expression=expression):
-                    chain = as_chain(self.evaluator.resolve(item, place), expression.span)
+                    chain = self.deferred_chain(item, place)
                     items += self.resolved(chain, place, depth + 1).items
                     if len(items) > self.evaluator.max_parts:
                         raise too_many_parts(len(items), self.evaluator.max_parts, expression.span)
@@ -435,24 +449,39 @@ class _Lowering:
         if found.problem is not None:
             return found.problem
         message = f"this unit changes the shape: {found.output} meets {target} in {self.where()}"
+        if isinstance(source, Image) and isinstance(target, Vector):
+            help = "let the projection give a vector, for instance `projection avgpool -> linear`"
+        elif isinstance(source, Image) and isinstance(target, Image) and not _strides_to(source, target):
+            extents = f"{source.height}x{source.width} to {target.height}x{target.width}"
+            help = f"no stride leads from {extents}: look at padding and strides in the branch"
         return fail("shape", message, span, label=f"gives {found.output}; the branch gives {target}", help=help)
+
+
+def _strides_to(source: Image, target: Image) -> bool:
+    """Whether some stride leads from the one height and width to the other, as in a 1x1 convolution."""
+    stride = max(1, -(-source.height // target.height))
+    return (-(-source.height // stride), -(-source.width // stride)) == (target.height, target.width)
 
 
 def _input_shape(value: Value, body: Body) -> Shape:
     span = body.span(ClauseKind.INPUT)
-    match value:
-        case SizeValue(values=(channels, height, width)) if min(channels, height, width) > 0:
-            if max(channels, height, width) > MAX_COUNT:
-                raise fail("shape", "this input is too large", span)
-            return Image(channels, height, width)
-        case int() if not isinstance(value, bool) and 0 < value <= MAX_COUNT:
-            return Vector(value)
-        case SizeValue() | int():
-            pass
-        case _:
-            raise fail("wrong-value", f"the input's shape must stand here, and this is {kind_of(value)}", span)
     help = "write `input 3x32x32` (channels x height x width) or `input 10` (a vector)"
-    raise fail("wrong-value", "this is no shape of an input", span, help=help)
+    match value:
+        case SizeValue(values=(channels, height, width)):
+            shape, sizes = Image(channels, height, width), value.values
+        case int() if not isinstance(value, bool):
+            shape, sizes = Vector(value), (value,)
+        case SizeValue():
+            raise fail("wrong-value", "this is no shape of an input", span, help=help)
+        case _:
+            raise fail(
+                "wrong-value", f"the input's shape must stand here, and this is {kind_of(value)}", span, help=help
+            )
+    if min(sizes) < 1:
+        raise fail("wrong-value", "an input has at least one channel, row and column", span, help=help)
+    if max(sizes) > MAX_COUNT:
+        raise fail("shape", f"this input is too large: a size may be {MAX_COUNT:,} at most", span)
+    return shape
 
 
 def _carry_marks(marks: Marks, old: op.Unit, new: op.Unit) -> None:

@@ -23,6 +23,7 @@ from resdsl.semantics.values import (
 )
 
 MAX_COUNT = 1 << 24
+MAX_FLOAT32 = (2 - 2**-23) * 2.0**127
 
 
 class Kind(Enum):
@@ -206,6 +207,10 @@ def mismatch(kind: Kind, value: Value) -> str:
             good = isinstance(value, He | Xavier | Orthogonal | Zero)
         case _:
             assert_never(kind)
+    if good and number is not None and abs(number) > MAX_FLOAT32:
+        return f"must be a number that float32 can hold, and this is {_shown(value)}"
+    if not good and max(size or (whole or 0,)) > MAX_COUNT:
+        return f"may be {MAX_COUNT:,} at most, and this is {_shown(value)}"
     return "" if good else f"must be {kind.value}, and this is {_shown(value)}"
 
 
@@ -215,7 +220,9 @@ def _within(values: tuple[int, ...], least: int) -> bool:
 
 def _shown(value: Value) -> str:
     match value:
-        case bool() | int() | float() | SizeValue():
+        case float():
+            return repr(value)
+        case bool() | int() | SizeValue():
             return format_value(value)
         case ChainValue() | PlacementValue():
             return kind_of(value)

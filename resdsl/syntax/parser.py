@@ -6,13 +6,16 @@ and the rest is read again.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from functools import cache
 from importlib import resources
-from typing import NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeAlias
+from zlib import crc32
 
 from lark import Lark, Token, Tree
+from lark import __version__ as lark_version
 from lark.exceptions import UnexpectedCharacters, UnexpectedEOF, UnexpectedInput, UnexpectedToken
 
 from resdsl.diagnostics import Diagnostic, SpecError, fail
@@ -20,6 +23,13 @@ from resdsl.source import Source, Span
 from resdsl.syntax import mistakes, nodes
 
 LANGUAGE_VERSION = 1
+GRAMMAR_OPTIONS: dict[str, Any] = {
+    "parser": "lalr",
+    "lexer": "contextual",
+    "start": ["file", "expression"],
+    "propagate_positions": True,
+    "maybe_placeholders": True,
+}
 MAX_SOURCE_BYTES = 256 * 1024
 MAX_NESTING = 100
 MAX_SYNTAX_ERRORS = 10
@@ -80,25 +90,52 @@ def parse_expression(source: Source, within: tuple[Source, int] | None = None) -
     return _Builder(*(within or (source, 0))).top_expression(tree)
 
 
+def grammar_text() -> str:
+    return _packaged("resnet.lark")
+
+
+def grammar_digest(grammar: str) -> str:
+    """Tables of another digest are not used."""
+    return f"{crc32(grammar.encode()):08x}"
+
+
+def prepared_tables() -> tuple[dict[str, Any], dict[int, Any]] | None:
+    """What tools/make_tables.py wrote, as lark takes it; None if it is of another grammar or another lark.
+
+    To compute the tables takes a tenth of a second, more than all the rest of a start.
+    """
+    tables = json.loads(_packaged("tables.json"))
+    if (tables["grammar"], tables["lark"]) != (grammar_digest(grammar_text()), lark_version):
+        return None
+    parser = tables["data"]["parser"]["parser"]
+    parser["tokens"] = _by_number(parser["tokens"])
+    parser["states"] = {int(state): _by_number(actions) for state, actions in parser["states"].items()}
+    return tables["data"], _by_number(tables["memo"])
+
+
+def _by_number(table: dict[str, Any]) -> dict[int, Any]:
+    """JSON's keys are texts."""
+    return {int(key): value for key, value in table.items()}
+
+
+def _packaged(name: str) -> str:
+    return resources.files("resdsl.grammars").joinpath(name).read_text(encoding="utf-8")
+
+
 @cache
 def _cached_lark() -> tuple[Lark, list[list[Token]]]:
-    grammar = resources.files("resdsl.grammars").joinpath("resnet.lark").read_text(encoding="utf-8")
     sink: list[list[Token]] = [[]]
 
     def keep(token: Token) -> Token:
         sink[0].append(token)
         return token
 
-    lark = Lark(
-        grammar,
-        parser="lalr",
-        lexer="contextual",
-        start=["file", "expression"],
-        propagate_positions=True,
-        maybe_placeholders=True,
-        lexer_callbacks={"COMMENT": keep},
-    )
-    return lark, sink
+    callbacks = {"COMMENT": keep}
+    tables = prepared_tables()
+    if tables is None:
+        return Lark(grammar_text(), **GRAMMAR_OPTIONS, lexer_callbacks=callbacks), sink
+    load: Any = Lark._load_from_dict  # pyright: ignore[reportPrivateUsage, reportUnknownMemberType, reportUnknownVariableType]
+    return load(*tables, lexer_callbacks=callbacks), sink
 
 
 def _lark(comments: list[Token]) -> Lark:

@@ -122,8 +122,9 @@ class _Body:
             return self.operator(named, named.element, shape, x, prefix)
         index = 0
         for run in named.element.runs:
+            differs = varies(run.unit)
             for copy in range(run.count):
-                unit = copy_of(run.unit, copy) if varies(run.unit) else run.unit
+                unit = copy_of(run.unit, copy) if differs else run.unit
                 x = self.unit(unit, x, f"{prefix}{named.name}.{index}.")
                 index += 1
         return x

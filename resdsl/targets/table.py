@@ -10,6 +10,8 @@ from resdsl.network.document import to_json
 from resdsl.network.network import Network
 
 DEFAULT_OPSET = 21
+MAX_ONNX_BYTES = 2**31 - 2**24
+"""Of weights: protobuf holds 2 GiB, and 16 MiB are left for the nodes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +49,15 @@ def _torch(request: Request) -> bytes:
 
 def _onnx(request: Request) -> bytes:
     from resdsl.targets.onnx import onnx_bytes
+    from resdsl.network.tensors import network_tensors
     from resdsl.weights import network_weights
 
+    size = 4 * sum(tensor.size for tensor in network_tensors(request.network))
+    if size > MAX_ONNX_BYTES:
+        message = (
+            f"the weights of {request.network.name} take {size / 2**30:,.1f} GiB, and an ONNX file holds less than 2"
+        )
+        raise fail("weights-too-large", message, help="`--target torch` and `--target json` write no weights")
     weights = network_weights(request.network, request.weights, request.seed)
     return onnx_bytes(request.network, weights, opset=request.opset, functions=request.functions)
 

@@ -58,18 +58,15 @@ def fit_weights(network: Network, found: Mapping[str, NDArray[np.generic]], sour
         if name in found and found[name].shape != shape
     ]
     diagnostics: list[Diagnostic] = []
-    for names, what in (
-        (missing, "missing from"),
-        (extra, "not in the network but in"),
-        (wrong, "of another shape in"),
+    count, name = len(expected), network.name
+    for names, message in (
+        (missing, f"{source} lacks {len(missing)} of the {count} tensors of {name}"),
+        (extra, f"{source} holds {len(extra)} more than the {count} tensors of {name}"),
+        (wrong, f"{source} holds {len(wrong)} of the {count} tensors of {name} in another shape"),
     ):
         if names:
-            shown = tuple(names[:SHOWN_NAMES])
             more = (f"and {len(names) - SHOWN_NAMES} more",) if len(names) > SHOWN_NAMES else ()
-            message = f"{len(names)} of {len(expected)} tensors of {network.name} are {what} {source}"
-            if what.startswith("not"):
-                message = f"{len(names)} tensors are not in the network {network.name} but in {source}"
-            diagnostics.append(Diagnostic("weights", message, notes=shown + more))
+            diagnostics.append(Diagnostic("weights", message, notes=(*names[:SHOWN_NAMES], *more)))
     if diagnostics:
         raise SpecError(diagnostics)
     result: Weights = {}
@@ -77,9 +74,11 @@ def fit_weights(network: Network, found: Mapping[str, NDArray[np.generic]], sour
         array = found[name]
         if not np.issubdtype(array.dtype, np.floating) and array.dtype.name != "bfloat16":
             raise fail("weights", f"{name} in {source} holds {array.dtype}, not floating-point numbers")
-        result[name] = array.astype(np.float32)
+        with np.errstate(over="ignore"):
+            result[name] = array.astype(np.float32)
         if not np.isfinite(result[name]).all():
-            raise fail("weights", f"{name} in {source} holds NaN or infinity")
+            what = "numbers too large for float32" if np.isfinite(array).all() else "NaN or infinity"
+            raise fail("weights", f"{name} in {source} holds {what}")
     return result
 
 

@@ -16,5 +16,7 @@ def read_safetensors(path: Path) -> dict[str, NDArray[np.generic]]:
     """Name -> array, as in the file. Raises SpecError for a file that is truncated or no safetensors file."""
     try:
         return load_file(path)
+    except AttributeError as error:  # numpy has no such type
+        raise fail("weights", f"{path} holds numbers of a type that is not read: {error.name}") from None
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
         raise fail("weights", f"{path} cannot be read as safetensors: {error}") from None

@@ -4,13 +4,18 @@
 
 from __future__ import annotations
 
+import pickle
+import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from resdsl.diagnostics import fail
+
+if TYPE_CHECKING:
+    import torch
 
 WRAPPERS = ("state_dict", "model", "model_state_dict")
 """Where training scripts put a state_dict inside a checkpoint."""
@@ -26,23 +31,37 @@ def read_checkpoint(path: Path) -> dict[str, NDArray[np.generic]]:
     except ModuleNotFoundError:
         help = "install `resdsl[torch]`, or save the weights as .safetensors"
         raise fail("weights", f"{path} is a PyTorch checkpoint, and torch is not installed", help=help) from None
+    help = "save the state_dict alone: `torch.save(model.state_dict(), FILE)`"
     try:
-        loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many types for a broken or unsafe file
-        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        message = f"{path} is no PyTorch checkpoint, or holds other things than tensors, which are not read"
+        raise fail("weights", message, help=help) from None
+    except Exception as error:  # torch raises many types for a broken file
+        reason = str(error).strip().split("\n")[0] or "it is empty"
         raise fail("weights", f"{path} cannot be read as a PyTorch checkpoint: {reason}") from None
-    for wrapper in WRAPPERS:
-        if isinstance(loaded, dict) and isinstance(loaded.get(wrapper), dict):
-            loaded = loaded[wrapper]
-    if not isinstance(loaded, dict) or not all(isinstance(value, torch.Tensor) for value in loaded.values()):
-        raise fail("weights", f"{path} holds no state_dict: names with tensors")
+    inside = loaded
+    while isinstance(inside, dict):
+        loaded = inside
+        inside = next((loaded[key] for key in WRAPPERS if isinstance(loaded.get(key), dict)), None)
+    if not isinstance(loaded, dict) or not all(
+        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in loaded.items()
+    ):
+        raise fail("weights", f"{path} holds no state_dict: names with tensors", help=help)
     tensors: dict[str, torch.Tensor] = loaded
     if tensors and all(name.startswith("module.") for name in tensors):
         tensors = {name.removeprefix("module."): value for name, value in tensors.items()}
-    return {name: _array(value, torch.bfloat16) for name, value in tensors.items()}
+    return {name: _array(name, value, path) for name, value in tensors.items()}
 
 
-def _array(tensor: Any, bfloat16: Any) -> NDArray[np.generic]:
-    """numpy has no bfloat16; float32 holds it exactly."""
-    tensor = tensor.detach()
-    return (tensor.float() if tensor.dtype == bfloat16 else tensor).numpy()
+def _array(name: str, tensor: torch.Tensor, path: Path) -> NDArray[np.generic]:
+    import torch
+
+    if tensor.is_meta or tensor.is_quantized or tensor.layout is not torch.strided:
+        kind = "without numbers" if tensor.is_meta else "quantised" if tensor.is_quantized else "sparse"
+        raise fail("weights", f"{name} in {path} is a tensor that is {kind}")
+    if tensor.is_floating_point() and tensor.dtype is not torch.float64:
+        tensor = tensor.float()
+    return tensor.detach().resolve_conj().resolve_neg().numpy()
