@@ -1,4 +1,4 @@
-"""Text to tree. The only importer of lark.
+"""Text to tree: with builder.py, the only importer of lark.
 
 Several syntax errors are found in one run: after an error the clause that holds it is blanked out, offsets unchanged,
 and the rest is read again.
@@ -7,11 +7,10 @@ and the rest is read again.
 from __future__ import annotations
 
 import json
-import math
 import re
 from functools import cache
 from importlib import resources
-from typing import Any, NoReturn, TypeAlias
+from typing import Any
 from zlib import crc32
 
 from lark import Lark, Token, Tree
@@ -21,6 +20,7 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedEOF, UnexpectedInput
 from resdsl.diagnostics import Diagnostic, SpecError, fail
 from resdsl.source import Source, Span
 from resdsl.syntax import mistakes, nodes
+from resdsl.syntax.builder import MAX_NESTING, Builder, too_deep
 
 LANGUAGE_VERSION = 1
 GRAMMAR_OPTIONS: dict[str, Any] = {
@@ -31,11 +31,9 @@ GRAMMAR_OPTIONS: dict[str, Any] = {
     "maybe_placeholders": True,
 }
 MAX_SOURCE_BYTES = 256 * 1024
-MAX_NESTING = 100
 MAX_SYNTAX_ERRORS = 10
 MAX_RECOVERY_CHARACTERS = 32 * 1024
 """Above this length only the first syntax error is reported: each further one reads the text once more."""
-MAX_INTEGER_DIGITS = 18
 
 _SYNC = re.compile(
     rf"^[ \t]*(?:(?:{'|'.join(mistakes.CLAUSE_WORDS)})\b|\}}|(?:unit|network|import)\b|\"\"\")", re.MULTILINE
@@ -58,7 +56,7 @@ def parse_file(source: Source) -> nodes.File:
     while len(diagnostics) < MAX_SYNTAX_ERRORS:
         comments: list[Token] = []
         try:
-            tree = _lark(comments).parse(text, start="file")
+            tree = _parse(text, "file", comments)
         except UnexpectedInput as error:
             diagnostic, position, reached = _syntax_error(error, source)
             if position <= last_error or (diagnostics and position == len(text)):
@@ -72,7 +70,7 @@ def parse_file(source: Source) -> nodes.File:
             continue
         if diagnostics:
             break
-        return _Builder(source).file(tree, comments)
+        return Builder(source, 0, _parse_part).file(tree, comments)
     raise SpecError(diagnostics)
 
 
@@ -84,10 +82,15 @@ def parse_expression(source: Source, within: tuple[Source, int] | None = None) -
     _check_size(source)
     _check_brackets(source)
     try:
-        tree = _lark([]).parse(source.text, start="expression")
+        tree = _parse(source.text, "expression", [])
     except UnexpectedInput as error:
         raise SpecError([_syntax_error(error, source)[0]]) from None
-    return _Builder(*(within or (source, 0))).top_expression(tree)
+    standing_in, offset = within or (source, 0)
+    return Builder(standing_in, offset, _parse_part).top_expression(tree)
+
+
+def _parse_part(text: str, source: Source, offset: int) -> nodes.Expression:
+    return parse_expression(Source(source.name, text), within=(source, offset))
 
 
 def grammar_text() -> str:
@@ -138,11 +141,12 @@ def _cached_lark() -> tuple[Lark, list[list[Token]]]:
     return load(*tables, lexer_callbacks=callbacks), sink
 
 
-def _lark(comments: list[Token]) -> Lark:
-    """The parser; comments that it skips are appended to `comments`."""
+def _parse(text: str, start: str, comments: list[Token]) -> Tree[Token]:
+    """Lark's tree; comments that it skips are appended to `comments`."""
     lark, sink = _cached_lark()
     sink[0] = comments
-    return lark
+    parser: Any = lark  # lark's own signature has unknown parts
+    return parser.parse(text, start=start)
 
 
 def _check_size(source: Source) -> None:
@@ -164,13 +168,7 @@ def _check_brackets(source: Source) -> None:
         elif bracket in ")}":
             depth -= 1
         if depth > MAX_NESTING:
-            _too_deep(Span(source, match.start(), match.end()))
-
-
-def _too_deep(span: Span) -> NoReturn:
-    raise fail(
-        "nesting-too-deep", f"this is nested more than {MAX_NESTING} deep", span, help="name parts of it with `let`"
-    )
+            too_deep(Span(source, match.start(), match.end()))
 
 
 def _check_header(source: Source) -> None:
@@ -213,14 +211,16 @@ def _blank_clause(text: str, position: int) -> str | None:
 
 def _syntax_error(error: UnexpectedInput, source: Source) -> tuple[Diagnostic, int, int]:
     """The diagnostic, where the error is, and where the clause ends or goes wrong that must be dropped for it."""
+    details: Any = error  # lark does not type these
     if isinstance(error, UnexpectedCharacters):
-        position = error.pos_in_stream or 0
+        position: int = details.pos_in_stream or 0
         return mistakes.stray_character(source, position), position, position
     end = len(source.text)
     if isinstance(error, UnexpectedEOF):
-        return mistakes.early_end(source, set(error.expected)), end, end
+        return mistakes.early_end(source, set(details.expected)), end, end
     assert isinstance(error, UnexpectedToken)
-    token, expected = error.token, set(error.accepts or error.expected)
+    token: Token = details.token
+    expected: set[str] = set(details.accepts or details.expected)
     if token.type == "$END":
         return mistakes.early_end(source, expected), end, end
     start = token.start_pos or 0
@@ -231,209 +231,3 @@ def _syntax_error(error: UnexpectedInput, source: Source) -> tuple[Diagnostic, i
     if diagnostic.span.start < start or (follows_unfinished and not source.text[line_start:start].strip()):
         return diagnostic, start, len(source.text[: diagnostic.span.start].rstrip()) - 1
     return diagnostic, start, start
-
-
-_Child: TypeAlias = Tree[Token] | Token | None
-"""What stands in lark's trees: None for an optional part that is not there."""
-
-
-class _Builder:
-    """Turns lark's tree of one source into nodes."""
-
-    def __init__(self, source: Source, offset: int = 0) -> None:
-        self.source = source
-        self.offset = offset
-
-    def span(self, tree: Tree[Token]) -> Span:
-        return Span(self.source, self.offset + tree.meta.start_pos, self.offset + tree.meta.end_pos)
-
-    def token_span(self, token: Token) -> Span:
-        start = token.start_pos or 0
-        return Span(self.source, self.offset + start, self.offset + (token.end_pos or start))
-
-    def file(self, tree: Tree[Token], comments: list[Token]) -> nodes.File:
-        self.check_depth(tree)
-        children = tree.children
-        items = tuple(self.item(child) for child in children[2:] if isinstance(child, Tree))
-        kept = tuple(nodes.Comment(str(token).rstrip(), self.token_span(token)) for token in comments)
-        return nodes.File(int(_token(children[1])), items, kept, self.source)
-
-    def top_expression(self, tree: Tree[Token]) -> nodes.Expression:
-        self.check_depth(tree)
-        return self.expression(tree)
-
-    def check_depth(self, root: Tree[Token]) -> None:
-        pending = [(root, 0)]
-        while pending:
-            tree, depth = pending.pop()
-            if depth > MAX_NESTING:
-                _too_deep(self.span(tree))
-            pending += [(child, depth + 1) for child in tree.children if isinstance(child, Tree)]
-
-    def item(self, tree: Tree[Token]) -> nodes.Item:
-        children = tree.children
-        match tree.data:
-            case "import":
-                return nodes.Import(str(_token(children[1]))[1:-1], self.span(tree))
-            case "let":
-                return self.let(tree)
-            case "unit":
-                doc, _, name, parameters, *body = children
-                return nodes.Unit(
-                    self.name(name), self.parameters(parameters), _doc(doc), self.body(body), self.span(tree)
-                )
-            case "network":
-                doc, _, name, parameters, *body = children
-                return nodes.Network(
-                    self.name(name), self.parameters(parameters), _doc(doc), self.body(body), self.span(tree)
-                )
-            case "alias":
-                doc, _, name, parameters, value = children
-                return nodes.Alias(
-                    self.name(name), self.parameters(parameters), _doc(doc), self.expression(value), self.span(tree)
-                )
-            case other:
-                raise AssertionError(f"the grammar has an item {other} that the builder lacks")
-
-    def name(self, child: _Child) -> nodes.Name:
-        token = _token(child)
-        return nodes.Name(str(token), self.token_span(token))
-
-    def parameters(self, child: _Child) -> tuple[nodes.Parameter, ...]:
-        if child is None:
-            return ()
-        result: list[nodes.Parameter] = []
-        for parameter in _tree(child).children:
-            if parameter is None:
-                continue
-            tree = _tree(parameter)
-            name, default = tree.children
-            value = None if default is None else self.expression(default)
-            result.append(nodes.Parameter(str(_token(name)), value, self.span(tree)))
-        return tuple(result)
-
-    def body(self, children: list[_Child]) -> tuple[nodes.BodyItem, ...]:
-        return tuple(self.body_item(_tree(child)) for child in children)
-
-    def body_item(self, tree: Tree[Token]) -> nodes.BodyItem:
-        match tree.data:
-            case "let":
-                return self.let(tree)
-            case "assert":
-                _, test, message = tree.children
-                return nodes.Assert(self.expression(test), self.message(_token(message)), self.span(tree))
-            case kind:
-                children = tree.children
-                tap = self.expression(children[3]) if len(children) > 3 and children[3] is not None else None
-                return nodes.Clause(nodes.ClauseKind(kind), self.expression(children[1]), tap, self.span(tree))
-
-    def let(self, tree: Tree[Token]) -> nodes.Let:
-        _, name, value = tree.children
-        return nodes.Let(str(_token(name)), self.expression(value), self.span(tree))
-
-    def message(self, token: Token) -> tuple[str | nodes.Expression, ...]:
-        start = (token.start_pos or 0) + 1
-        parts: list[str | nodes.Expression] = []
-        for index, part in enumerate(re.split(r"\{([^{}]*)\}", str(token)[1:-1])):
-            if index % 2 == 0:
-                if part:
-                    parts.append(part)
-                start += len(part)
-                continue
-            try:
-                parts.append(parse_expression(Source(self.source.name, part), within=(self.source, start + 1)))
-            except SpecError:
-                span = Span(self.source, start, start + len(part) + 2)
-                raise fail("syntax", f"`{{{part}}}` in a message holds no value", span) from None
-            start += len(part) + 2
-        return tuple(parts)
-
-    def arguments(self, children: list[_Child]) -> tuple[nodes.Argument, ...]:
-        result: list[nodes.Argument] = []
-        for child in children:
-            if child is None:
-                continue
-            tree = _tree(child)
-            name, value = tree.children
-            keyword = None if name is None else str(_token(name))
-            if keyword is None and result and result[-1].name is not None:
-                raise fail(
-                    "argument-order", "a positional argument stands behind a named one", self.span(tree),
-                    help="put positional arguments first, or name this one",
-                )  # fmt: skip
-            result.append(nodes.Argument(keyword, self.expression(value), self.span(tree)))
-        return tuple(result)
-
-    def expression(self, child: _Child) -> nodes.Expression:
-        tree = _tree(child)
-        span = self.span(tree)
-        children = tree.children
-        match tree.data:
-            case "integer":
-                text = str(children[0])
-                if len(text) > MAX_INTEGER_DIGITS:
-                    raise fail("number-too-large", f"{text[:12]}… has more than {MAX_INTEGER_DIGITS} digits", span)
-                return nodes.Integer(int(text), span)
-            case "float":
-                value = float(str(children[0]))
-                if not math.isfinite(value):
-                    raise fail("number-too-large", f"{children[0]} is too large for a float", span)
-                return nodes.Float(value, span)
-            case "size":
-                parts = str(children[0]).split("x")
-                if any(len(part) > MAX_INTEGER_DIGITS for part in parts):
-                    raise fail("number-too-large", f"a number has more than {MAX_INTEGER_DIGITS} digits", span)
-                return nodes.Size(tuple(int(part) for part in parts), span)
-            case "true" | "false" as word:
-                return nodes.Boolean(word == "true", span)
-            case "name":
-                return nodes.Name(str(children[0]), span)
-            case "attribute":
-                return nodes.Attribute(self.expression(children[0]), str(children[1]), span)
-            case "call":
-                return nodes.Call(self.name(children[0]), self.arguments(list(children[1:])), span)
-            case "sign":
-                return nodes.Unary(nodes.UnaryOperator(str(children[0])), self.expression(children[1]), span)
-            case "negation":
-                return nodes.Unary(nodes.UnaryOperator.NOT, self.expression(children[0]), span)
-            case "conditional":
-                then, test, otherwise = (self.expression(part) for part in children)
-                return nodes.Conditional(test, then, otherwise, span)
-            case "chain":
-                return nodes.Chain(tuple(self.expression(link) for link in children), span)
-            case "overridden":
-                overrides = tuple(self.override(_tree(part)) for part in children[1:])
-                return nodes.Overridden(self.expression(children[0]), overrides, span)
-            case "conjunction" | "disjunction" | "power" as rule:
-                operator = {
-                    "conjunction": nodes.BinaryOperator.AND,
-                    "disjunction": nodes.BinaryOperator.OR,
-                    "power": nodes.BinaryOperator.POWER,
-                }[rule]
-                return nodes.Binary(operator, self.expression(children[0]), self.expression(children[1]), span)
-            case "sum" | "product" | "comparison":
-                operator = nodes.BinaryOperator(str(children[1]))
-                return nodes.Binary(operator, self.expression(children[0]), self.expression(children[2]), span)
-            case other:
-                raise AssertionError(f"the grammar has an expression {other} that the builder lacks")
-
-    def override(self, tree: Tree[Token]) -> nodes.Override:
-        word, *arguments = tree.children
-        return nodes.Override(str(word) == "first", self.arguments(list(arguments)), self.span(tree))
-
-
-def _tree(child: _Child) -> Tree[Token]:
-    assert isinstance(child, Tree)
-    return child
-
-
-def _token(child: _Child) -> Token:
-    assert isinstance(child, Token)
-    return child
-
-
-def _doc(child: _Child) -> str:
-    if child is None:
-        return ""
-    lines = str(child)[3:-3].strip().splitlines()
-    return "\n".join(line.strip() for line in lines)

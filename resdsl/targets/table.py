@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from resdsl.diagnostics import fail
 from resdsl.network.document import to_json
 from resdsl.network.network import Network
+from resdsl.network.tensors import network_tensors
 
 DEFAULT_OPSET = 21
 MAX_ONNX_BYTES = 2**31 - 2**24
@@ -49,7 +50,6 @@ def _torch(request: Request) -> bytes:
 
 def _onnx(request: Request) -> bytes:
     from resdsl.targets.onnx import onnx_bytes
-    from resdsl.network.tensors import network_tensors
     from resdsl.weights import network_weights
 
     size = 4 * sum(tensor.size for tensor in network_tensors(request.network))
