@@ -18,6 +18,10 @@ STANDARD = "std/"
 """Prefix of the packaged specs, in `import` and on the command line."""
 
 
+MAX_IMPORT_NESTING = 50
+"""How many files may import one the next."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class UnitDeclaration:
     node: nodes.Unit
@@ -160,13 +164,18 @@ class _Loader:
         if resolved in self.loading:
             cycle = [p.name for p in self.loading[self.loading.index(resolved) :]] + [resolved.name]
             raise fail("import-cycle", f"files import each other: {' -> '.join(cycle)}", item.span)
+        if len(self.loading) > MAX_IMPORT_NESTING:
+            message = f"imports are nested more than {MAX_IMPORT_NESTING} deep"
+            raise fail("nesting-too-deep", message, item.span, help="import the last of these files here")
         if not resolved.is_relative_to(root):
             raise fail(
                 "import-outside",
                 f'"{item.path}" leaves {root}, the folder that imports may come from',
                 item.span,
-                help="widen it with `--root FOLDER`",
+                help="" if root == self.standard else "widen it with `--root FOLDER`",
             )
+        if resolved.exists() and not resolved.is_file() and not resolved.is_dir():
+            raise fail("unreadable", f"{path} is not a regular file", item.span)
         if resolved not in self.done:
             return self.module(read_source(path, item.span), path)
         return self.done[resolved]
