@@ -43,15 +43,32 @@ def cases() -> Iterator[Case]:
 CASES = list(cases())
 
 
+IN_THE_FAST_LOOP = {
+    "resnet110",
+    "plain110",
+    "scale_half_frozen",
+    "gate_exclusive",
+    "conv_shortcut",
+    "preact110",
+    "relu_before_add110",
+    "preact110_1layer",
+    "preact164",
+    "bn_after_add164",
+}
+"""The networks that `make test` runs in every target: each operator and placement once. The gate runs all."""
+
+
 def is_big(case: Case) -> bool:
-    """Takes seconds to run in every target."""
+    """Has weights of hundreds of megabytes, or hundreds of units."""
     return "1001" in case.network or case.file == "imagenet.resnet"
 
 
-def all_networks(*, slow_if_big: bool = False) -> pytest.MarkDecorator:
-    """Parametrises a test over every network of specs/."""
+def all_networks(*, runs_them: bool = False) -> pytest.MarkDecorator:
+    """Parametrises a test over every network of specs/; where it runs them, most are marked slow."""
     parameters: list[ParameterSet] = [
-        pytest.param(case, id=case.name, marks=[pytest.mark.slow] if slow_if_big and is_big(case) else [])
+        pytest.param(
+            case, id=case.name, marks=[pytest.mark.slow] if runs_them and case.network not in IN_THE_FAST_LOOP else []
+        )
         for case in CASES
     ]
     return pytest.mark.parametrize("case", parameters)

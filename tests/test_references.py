@@ -10,12 +10,13 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from _pytest.mark.structures import ParameterSet
 from torch import nn
 
 from resdsl.spec import Parameter, build
 from resdsl.targets.torch_module import torch_module
 from resdsl.weights import CALIBRATED, network_weights
-from tests.networks import SPECS
+from tests.networks import IN_THE_FAST_LOOP, SPECS
 from tests.references.bottleneck import CifarBottleneck, ImageNetBottleneck
 from tests.references.cifar_basic import (
     CifarBasic,
@@ -42,48 +43,50 @@ def imagenet(blocks: tuple[int, int, int, int], placement: Placement) -> nn.Modu
     return ImageNetBottleneck(blocks, placement)
 
 
-def big(*values: object) -> object:
-    return pytest.param(*values, marks=pytest.mark.slow, id=f"{values[0]}:{values[1]}")
+def row(file: str, network: str, parameters: dict[str, Parameter], make: Callable[[], nn.Module]) -> ParameterSet:
+    slow = network not in IN_THE_FAST_LOOP or bool(parameters)
+    name = f"{file}:{network}{'(stride_3x3)' if 'stride_3x3' in parameters else ''}"
+    return pytest.param(file, network, parameters, make, id=name, marks=[pytest.mark.slow] if slow else [])
 
 
 ROWS = [
-    ("resnet110", "resnet110", {}, basic),
-    ("resnet110", "plain110", {}, lambda: basic(shortcut=Nothing())),
-    ("resnet110", "scale_half", {}, lambda: basic(shortcut=Scale(0.5, 1.0))),
-    ("resnet110", "scale_half_frozen", {}, lambda: basic(shortcut=Scale(0.5, 0.5))),
-    ("resnet110", "gate_exclusive", {}, lambda: basic(shortcut=Gate(-6.0, True))),
-    ("resnet110", "gate_exclusive_5", {}, lambda: basic(shortcut=Gate(-5.0, True))),
-    ("resnet110", "gate_exclusive_7", {}, lambda: basic(shortcut=Gate(-7.0, True))),
-    ("resnet110", "gate_shortcut", {}, lambda: basic(shortcut=Gate(-6.0, False))),
-    ("resnet110", "gate_shortcut_0", {}, lambda: basic(shortcut=Gate(0.0, False))),
-    ("resnet110", "conv_shortcut", {}, lambda: basic(shortcut=Conv1x1())),
-    ("resnet110", "dropout_shortcut", {}, lambda: basic(shortcut=Dropout(0.5))),
-    ("resnet110", "bn_after_add110", {}, lambda: basic(P.BN_AFTER_ADD)),
-    ("resnet110", "relu_before_add110", {}, lambda: basic(P.RELU_BEFORE_ADD)),
-    ("resnet110", "relu_only_pre110", {}, lambda: basic(P.RELU_ONLY_PRE)),
-    ("resnet110", "preact110", {}, lambda: basic(P.PRE)),
-    ("resnet110", "resnet110_1layer", {}, lambda: basic(one_layer=True)),
-    ("resnet110", "preact110_1layer", {}, lambda: basic(P.PRE, one_layer=True)),
-    ("resnet164", "resnet164", {}, lambda: CifarBottleneck(18, 10, P.POST)),
-    ("resnet164", "bn_after_add164", {}, lambda: CifarBottleneck(18, 10, P.BN_AFTER_ADD)),
-    ("resnet164", "relu_before_add164", {}, lambda: CifarBottleneck(18, 10, P.RELU_BEFORE_ADD)),
-    ("resnet164", "relu_only_pre164", {}, lambda: CifarBottleneck(18, 10, P.RELU_ONLY_PRE)),
-    ("resnet164", "preact164", {}, lambda: CifarBottleneck(18, 10, P.PRE)),
-    ("resnet164", "preact164_cifar100", {}, lambda: CifarBottleneck(18, 100, P.PRE)),
-    ("resnet164", "resnet164_cifar100", {}, lambda: CifarBottleneck(18, 100, P.POST)),
-    big("resnet164", "resnet164", {"stride_3x3": True}, lambda: CifarBottleneck(18, 10, P.POST, stride_in_1x1=False)),
-    big("resnet164", "resnet1001", {}, lambda: CifarBottleneck(111, 10, P.POST)),
-    big("resnet164", "preact1001_cifar100", {}, lambda: CifarBottleneck(111, 100, P.PRE)),
-    big("resnet164", "resnet1001_cifar100", {}, lambda: CifarBottleneck(111, 100, P.POST)),
-    big("resnet164", "preact1001", {}, lambda: CifarBottleneck(111, 10, P.PRE)),
-    big("preact1001", "preact1001", {}, lambda: CifarBottleneck(111, 10, P.PRE)),
-    big("imagenet", "resnet101", SMALL_IMAGE, lambda: imagenet((3, 4, 23, 3), P.POST)),
-    big("imagenet", "bn_after_add101", SMALL_IMAGE, lambda: imagenet((3, 4, 23, 3), P.BN_AFTER_ADD)),
-    big("imagenet", "preact101", SMALL_IMAGE, lambda: imagenet((3, 4, 23, 3), P.PRE)),
-    big("imagenet", "resnet152", SMALL_IMAGE, lambda: imagenet((3, 8, 36, 3), P.POST)),
-    big("imagenet", "preact152", SMALL_IMAGE, lambda: imagenet((3, 8, 36, 3), P.PRE)),
-    big("imagenet", "resnet200", SMALL_IMAGE, lambda: imagenet((3, 24, 36, 3), P.POST)),
-    big("imagenet", "preact200", SMALL_IMAGE, lambda: imagenet((3, 24, 36, 3), P.PRE)),
+    row("resnet110", "resnet110", {}, basic),
+    row("resnet110", "plain110", {}, lambda: basic(shortcut=Nothing())),
+    row("resnet110", "scale_half", {}, lambda: basic(shortcut=Scale(0.5, 1.0))),
+    row("resnet110", "scale_half_frozen", {}, lambda: basic(shortcut=Scale(0.5, 0.5))),
+    row("resnet110", "gate_exclusive", {}, lambda: basic(shortcut=Gate(-6.0, True))),
+    row("resnet110", "gate_exclusive_5", {}, lambda: basic(shortcut=Gate(-5.0, True))),
+    row("resnet110", "gate_exclusive_7", {}, lambda: basic(shortcut=Gate(-7.0, True))),
+    row("resnet110", "gate_shortcut", {}, lambda: basic(shortcut=Gate(-6.0, False))),
+    row("resnet110", "gate_shortcut_0", {}, lambda: basic(shortcut=Gate(0.0, False))),
+    row("resnet110", "conv_shortcut", {}, lambda: basic(shortcut=Conv1x1())),
+    row("resnet110", "dropout_shortcut", {}, lambda: basic(shortcut=Dropout(0.5))),
+    row("resnet110", "bn_after_add110", {}, lambda: basic(P.BN_AFTER_ADD)),
+    row("resnet110", "relu_before_add110", {}, lambda: basic(P.RELU_BEFORE_ADD)),
+    row("resnet110", "relu_only_pre110", {}, lambda: basic(P.RELU_ONLY_PRE)),
+    row("resnet110", "preact110", {}, lambda: basic(P.PRE)),
+    row("resnet110", "resnet110_1layer", {}, lambda: basic(one_layer=True)),
+    row("resnet110", "preact110_1layer", {}, lambda: basic(P.PRE, one_layer=True)),
+    row("resnet164", "resnet164", {}, lambda: CifarBottleneck(18, 10, P.POST)),
+    row("resnet164", "bn_after_add164", {}, lambda: CifarBottleneck(18, 10, P.BN_AFTER_ADD)),
+    row("resnet164", "relu_before_add164", {}, lambda: CifarBottleneck(18, 10, P.RELU_BEFORE_ADD)),
+    row("resnet164", "relu_only_pre164", {}, lambda: CifarBottleneck(18, 10, P.RELU_ONLY_PRE)),
+    row("resnet164", "preact164", {}, lambda: CifarBottleneck(18, 10, P.PRE)),
+    row("resnet164", "preact164_cifar100", {}, lambda: CifarBottleneck(18, 100, P.PRE)),
+    row("resnet164", "resnet164_cifar100", {}, lambda: CifarBottleneck(18, 100, P.POST)),
+    row("resnet164", "resnet164", {"stride_3x3": True}, lambda: CifarBottleneck(18, 10, P.POST, stride_in_1x1=False)),
+    row("resnet164", "resnet1001", {}, lambda: CifarBottleneck(111, 10, P.POST)),
+    row("resnet164", "preact1001_cifar100", {}, lambda: CifarBottleneck(111, 100, P.PRE)),
+    row("resnet164", "resnet1001_cifar100", {}, lambda: CifarBottleneck(111, 100, P.POST)),
+    row("resnet164", "preact1001", {}, lambda: CifarBottleneck(111, 10, P.PRE)),
+    row("preact1001", "preact1001", {}, lambda: CifarBottleneck(111, 10, P.PRE)),
+    row("imagenet", "resnet101", SMALL_IMAGE, lambda: imagenet((3, 4, 23, 3), P.POST)),
+    row("imagenet", "bn_after_add101", SMALL_IMAGE, lambda: imagenet((3, 4, 23, 3), P.BN_AFTER_ADD)),
+    row("imagenet", "preact101", SMALL_IMAGE, lambda: imagenet((3, 4, 23, 3), P.PRE)),
+    row("imagenet", "resnet152", SMALL_IMAGE, lambda: imagenet((3, 8, 36, 3), P.POST)),
+    row("imagenet", "preact152", SMALL_IMAGE, lambda: imagenet((3, 8, 36, 3), P.PRE)),
+    row("imagenet", "resnet200", SMALL_IMAGE, lambda: imagenet((3, 24, 36, 3), P.POST)),
+    row("imagenet", "preact200", SMALL_IMAGE, lambda: imagenet((3, 24, 36, 3), P.PRE)),
 ]
 
 

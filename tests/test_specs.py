@@ -81,7 +81,7 @@ def test_spec_has_no_errors_and_prints_back(path) -> None:
     assert parse_file(Source("printed", print_file(tree))) == tree
 
 
-@all_networks(slow_if_big=True)
+@all_networks(runs_them=True)
 def test_every_target_computes_the_same(case: Case) -> None:
     network = case.build(full="1001" in case.network)
     report = verify(network, network_weights(network, CALIBRATED), batch=2)
@@ -90,7 +90,7 @@ def test_every_target_computes_the_same(case: Case) -> None:
     assert ran == {"reference float32", "torch float64", "torch", "torch source", "onnx", "onnx functions"}
 
 
-@all_networks(slow_if_big=True)
+@all_networks(runs_them=True)
 def test_every_target_is_written_or_says_why_not(case: Case) -> None:
     network = case.build()
     for target in TARGETS.values():

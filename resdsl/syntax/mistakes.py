@@ -58,6 +58,14 @@ def open_brackets(text: str, end: int | None = None) -> list[int]:
     return opened
 
 
+def _unclosed(source: Source, end: int) -> tuple[str, ...]:
+    """A note for the innermost bracket or brace that is open at `end`."""
+    opened = open_brackets(source.text, end)
+    if not opened:
+        return ()
+    return (f"`{source.text[opened[-1]]}` at {Span(source, opened[-1], opened[-1] + 1)} is not closed",)
+
+
 def stray_character(source: Source, position: int) -> Diagnostic:
     """For a place where no token begins."""
     text, character = source.text, source.text[position]
@@ -89,11 +97,7 @@ def stray_character(source: Source, position: int) -> Diagnostic:
 def early_end(source: Source, expected: Set[str]) -> Diagnostic:
     """For a text that ends where it must go on."""
     end = len(source.text.rstrip())
-    opened = open_brackets(source.text)
-    notes: tuple[str, ...] = ()
-    if opened and expected & {"RBRACE", "RPAR"}:
-        bracket = source.text[opened[-1]]
-        notes = (f"`{bracket}` at {Span(source, opened[-1], opened[-1] + 1)} is not closed",)
+    notes = _unclosed(source, len(source.text)) if expected & {"RBRACE", "RPAR"} else ()
     help = "close it with `}`" if "RBRACE" in expected else ""
     message = f"the text ends too early{_wanted(expected)}"
     return _syntax(message, Span(source, max(0, end - 1), end), notes=notes, help=help)
@@ -107,9 +111,8 @@ def unexpected(source: Source, start: int, end: int, kind: str, expected: Set[st
     if word in RESERVED and "NAME" in expected:
         return _syntax(f"`{word}` is reserved and cannot be a name", span)
     if body and (word in ("import", "unit", "network") or kind == "DOCSTRING"):
-        opened = open_brackets(source.text, start)
-        notes = [f"`{{` at {Span(source, place, place + 1)} is not closed" for place in opened[-1:]]
-        return _syntax(f"`{_short(word)}` cannot stand in a {body}", span, notes=tuple(notes), help="close it with `}`")
+        notes = _unclosed(source, start)
+        return _syntax(f"`{_short(word)}` cannot stand in a {body}", span, notes=notes, help="close it with `}`")
     if body and word in {*_UNIT_CLAUSES, *_NETWORK_CLAUSES} - {*clauses}:
         other = "network" if body == "unit" else "unit"
         return _syntax(f"`{word}` is a clause of a {other}, and this is a {body}", span, help=_listed(body, clauses))
@@ -130,9 +133,7 @@ def unexpected(source: Source, start: int, end: int, kind: str, expected: Set[st
         help = "operators are joined with `->`"
     notes: tuple[str, ...] = ()
     if "RPAR" in expected and (kind == "RBRACE" or word in (*CLAUSE_WORDS, *ITEM_WORDS)):
-        notes = tuple(
-            f"`(` at {Span(source, place, place + 1)} is not closed" for place in open_brackets(source.text, start)[-1:]
-        )
+        notes = _unclosed(source, start)
     return _syntax(message, span, label=label, notes=notes, help=help)
 
 

@@ -80,7 +80,8 @@ class _File:
     def text(self) -> str:
         network = self.network
         parameters = sum(tensor.size for tensor in network_tensors(network) if tensor.trainable)
-        doc = textwrap.wrap(" ".join(network.doc.split()), WIDTH - 4) or [f"The network {network.name}."]
+        doc = textwrap.wrap(_in_docstring(network.doc), WIDTH - 4, break_long_words=False)
+        doc = doc or [f"The network {network.name}."]
         body = self.network_body()
         used = [HELPERS[name].strip("\n") for name in HELPERS if name in self.helpers]
         head = "\n".join(
@@ -306,6 +307,12 @@ class _File:
         title = f'    """{network.name}: {network.input} -> {self.output}, {units} units."""'
         lines = [f"class {self.network_class}(nn.Module):", title, "", "    def __init__(self) -> None:"]
         return "\n".join([*lines, "        super().__init__()"]) + "\n" + _class_body(scope)
+
+
+def _in_docstring(text: str) -> str:
+    """The text in one line, written so that it neither ends a docstring nor is read as an escape."""
+    shown = "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+    return shown.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
 
 
 def _class_body(scope: Scope) -> str:

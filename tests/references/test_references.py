@@ -83,6 +83,7 @@ def test_published_macs_164() -> None:
     assert macs(CifarBottleneck(18, stride_in_1x1=False), 32) == 247_646_720
 
 
+@pytest.mark.slow
 def test_published_macs_152() -> None:
     with torch.device("meta"):
         assert round(macs(ImageNetBottleneck(stride_in_1x1=True), 224) / 1e9, 3) == 11.282

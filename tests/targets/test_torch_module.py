@@ -62,6 +62,11 @@ def test_equals_the_definition_in_float64(name: str, module: nn.Module, x: torch
     assert np.abs(y - y64).max() <= 1e-12 * np.abs(y64).max()
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["vectors", pytest.param("nested", marks=pytest.mark.slow), pytest.param("operators", marks=pytest.mark.slow)],
+    indirect=True,
+)
 def test_compiles_without_graph_breaks(module: nn.Module, x: torch.Tensor) -> None:
     torch._dynamo.reset()
     compiled = torch.compile(module, fullgraph=True, backend="aot_eager")
@@ -86,8 +91,12 @@ def test_copies_are_their_own(module: nn.Module, x: torch.Tensor) -> None:
     torch.testing.assert_close(twin(x), y, rtol=0, atol=0)
 
 
-def test_pickles_here_and_in_another_process(module: nn.Module, x: torch.Tensor, tmp_path: Path) -> None:
+def test_pickles(module: nn.Module, x: torch.Tensor) -> None:
     assert torch.equal(pickle.loads(pickle.dumps(module))(x), module(x))
+
+
+@pytest.mark.parametrize("name", ["operators"], indirect=True)
+def test_pickles_into_another_process(module: nn.Module, x: torch.Tensor, tmp_path: Path) -> None:
     torch.save((module, x, module(x)), tmp_path / "module.pt")
     code = (
         f"import torch; module, x, y = torch.load({str(tmp_path / 'module.pt')!r}, weights_only=False); "
