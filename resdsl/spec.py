@@ -72,7 +72,7 @@ def spec_path(spec: str | os.PathLike[str]) -> Path:
 
 
 def choose_network(module: Module, name: str | None) -> NetworkDeclaration:
-    """The network of that name; without one the file's only network, or the one named like the file. Raises SpecError."""
+    """The network of that name; without a name the file's only one. Raises SpecError."""
     networks = {declared.name: declared for declared in module.networks()}
     where = module.file.source.name
     if not networks:

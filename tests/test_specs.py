@@ -108,3 +108,31 @@ def test_weights_follow_the_seed() -> None:
     first, again, other = (network_weights(network, None, seed) for seed in (0, 0, 1))
     assert all(np.array_equal(first[name], again[name]) for name in first)
     assert not np.array_equal(first["stem_conv.weight"], other["stem_conv.weight"])
+
+
+ODD_UNITS = """resnet 1
+network odd {
+    input 16x8x8
+    stage reads_what_leads -> shape_changes_after -> gate_inside(16) -> gate_inside(8)
+    head  avgpool -> linear(3)
+}
+unit reads_what_leads { branch pad(32) -> relu -> conv(3x3, 32) shortcut conv(1x1) from activated }
+unit shape_changes_after { branch conv(3x3, 16) shortcut conv(1x1) after bn -> pad(32) -> se(4) }
+unit gate_inside(width) {
+    branch     conv(3x3, width)
+    shortcut   partial(0.5, gate(-1)) -> dropout(0.1)
+    projection concat(gate(-1), relu) -> conv(1x1)
+}
+"""
+
+
+def test_units_whose_shapes_change_in_unusual_places() -> None:
+    network = build(ODD_UNITS)
+    report = verify(network, network_weights(network, CALIBRATED))
+    assert report.passed, report
+
+
+def test_a_gate_must_have_the_shape_of_the_branch_that_it_scales() -> None:
+    unit = "unit u { branch conv(3x3, 32) shortcut gate(-1, branch = true) -> conv(1x1) }"
+    with pytest.raises(SpecError, match="the gate has shape 16x8x8, and the branch that it scales gives 32x8x8"):
+        build(f"resnet 1\nnetwork n {{ input 16x8x8 stage u }}\n{unit}\n")

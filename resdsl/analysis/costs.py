@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from resdsl.network import operators as op
+from resdsl.network.names import kind_name
 from resdsl.network.network import Network, count_units, inner_chains
-from resdsl.network.shapes import chain_output, output
+from resdsl.network.shapes import branch_output, output, shortcut_input
 from resdsl.network.tensors import inner_shape, operator_tensors
-from resdsl.network.types import Image, Shape, Tap
+from resdsl.network.types import Image, Shape
 
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """parameters: trainable numbers. macs: multiply-accumulates of conv and linear layers for one input.
+    """parameters: trainable numbers. macs: multiply-accumulates of conv and linear layers (and those of gate and se) for one
+    input.
 
     depth: conv and linear layers on the longest way through the branches (shortcuts do not count).
     """
@@ -74,7 +76,7 @@ def summarise(network: Network) -> Summary:
                     total = total.then(costs)
             else:
                 costs = operator_costs(element, shape)
-                name = op.OPERATOR_NAMES[type(element)]
+                name = kind_name(element)
                 rows.append(Row(section, name, 1, shape, output(element, shape), "", costs))
                 total = total.then(costs)
             shape = output(element, shape)
@@ -83,12 +85,9 @@ def summarise(network: Network) -> Summary:
 
 
 def unit_costs(unit: op.Unit) -> Costs:
-    read = unit.input
-    if unit.shortcut.tap is Tap.ACTIVATED:
-        read = chain_output(unit.branch[: unit.lead], unit.input)
-    shortcut = chain_costs(unit.shortcut.chain or (), read)
+    shortcut = chain_costs(unit.shortcut.chain or (), shortcut_input(unit))
     branch = chain_costs(unit.branch, unit.input)
-    after = chain_costs(unit.after, chain_output(unit.branch, unit.input))
+    after = chain_costs(unit.after, branch_output(unit))
     return branch.then(after).then(Costs(shortcut.parameters, shortcut.macs, 0))
 
 
@@ -120,7 +119,7 @@ def shortcut_text(unit: op.Unit) -> str:
     chain = unit.shortcut.chain
     if chain is None:
         return "none"
-    kinds = " -> ".join(op.OPERATOR_NAMES[type(part)] for part in chain if not isinstance(part, op.Units))
+    kinds = " -> ".join(map(kind_name, chain))
     text = kinds or "identity"
     return f"projection {text}" if unit.shortcut.projection else text
 

@@ -33,9 +33,10 @@ from resdsl.network.operators import (
     Silu,
     SqueezeExcite,
     Tanh,
+    Unit,
     Units,
 )
-from resdsl.network.types import Image, Pair, Shape, Vector
+from resdsl.network.types import Image, Pair, Shape, Tap, Vector
 
 MAX_CHANNELS = 1 << 24
 """More channels or features than this are taken for a mistake."""
@@ -117,6 +118,16 @@ def output(element: Element, shape: Shape) -> Shape:
         ):
             return shape
     assert_never(element)
+
+
+def shortcut_input(unit: Unit) -> Shape:
+    """What a unit's shortcut reads."""
+    return chain_output(unit.branch[: unit.lead], unit.input) if unit.shortcut.tap is Tap.ACTIVATED else unit.input
+
+
+def branch_output(unit: Unit) -> Shape:
+    """What a unit's branch gives, and so what stands on both sides of the addition."""
+    return chain_output(unit.branch, unit.input)
 
 
 def with_channels(shape: Shape, channels: int) -> Shape:

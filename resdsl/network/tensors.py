@@ -23,7 +23,7 @@ from resdsl.network.operators import (
     Unit,
     Units,
 )
-from resdsl.network.shapes import output, with_channels
+from resdsl.network.shapes import branch_output, output, shortcut_input, with_channels
 from resdsl.network.types import He, Image, Init, Orthogonal, Shape, Xavier, Zero
 
 
@@ -115,8 +115,8 @@ def unit_tensors(unit: Unit, cache: dict[int, tuple[Unit, list[Tensor]]] | None 
     names = name_unit(unit)
     result: list[Tensor] = []
     _chain_tensors(names.branch, unit.input, "", result, cache)
-    _chain_tensors(names.shortcut, unit.input, "", result, cache)
-    _chain_tensors(names.after, unit.output, "", result, cache)
+    _chain_tensors(names.shortcut, shortcut_input(unit), "", result, cache)
+    _chain_tensors(names.after, branch_output(unit), "", result, cache)
     cache[id(unit)] = (unit, result)
     return result
 

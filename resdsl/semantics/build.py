@@ -158,6 +158,9 @@ def build_operator(arguments: Arguments, shape: Shape, init: Init, lower: LowerC
         case "sigmoid":
             return op.Sigmoid()
         case "scale":
+            if a.boolean("per_channel") and not a.boolean("learn"):
+                message = "a scale that is not learned has one number for all channels"
+                raise fail("wrong-argument", message, a.span("per_channel"), help="write `learn = true` too")
             return op.Scale(a.number("factor"), a.number("branch"), a.boolean("learn"), a.boolean("per_channel"))
         case "gate":
             return op.Gate(a.number("bias"), a.boolean("branch"), a.init(init))

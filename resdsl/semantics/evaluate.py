@@ -27,6 +27,7 @@ from resdsl.semantics.signatures import (
 )
 from resdsl.semantics.values import (
     IDENTITY,
+    PLACEMENTS,
     Bound,
     ChainValue,
     Deferred,
@@ -42,7 +43,7 @@ from resdsl.semantics.values import (
     format_value,
     kind_of,
 )
-from resdsl.source import Source, Span
+from resdsl.source import Span
 from resdsl.syntax import nodes
 from resdsl.syntax.nodes import BinaryOperator, UnaryOperator
 
@@ -53,28 +54,8 @@ MAX_EVALUATION = 100
 """How deep values may be made of other values: a `let` in a `let` in an argument."""
 MAX_CHAIN_NESTING = 32
 """How deep chains may stand in arguments of operators and units."""
-BUILTIN = "<built in>"
 PLACE_NAMES = ("count", "index", "position")
 
-
-def builtin_span(text: str) -> Span:
-    """The place of something that is built in: a source of its own."""
-    return Span(Source(BUILTIN, text), 0, len(text))
-
-
-def _chain(*names: str) -> ChainValue:
-    return ChainValue(tuple(SettingUse(Setting(name), builtin_span(name)) for name in names))
-
-
-_NORM_ACT = _chain("norm", "act")
-PLACEMENTS: dict[str, PlacementValue] = {
-    "post": PlacementValue(mid=_NORM_ACT, post=_chain("norm"), after=_chain("act")),
-    "bn_after_add": PlacementValue(mid=_NORM_ACT, after=_NORM_ACT),
-    "relu_before_add": PlacementValue(mid=_NORM_ACT, post=_NORM_ACT),
-    "relu_only_pre": PlacementValue(pre=_chain("act"), mid=_NORM_ACT, post=_chain("norm")),
-    "pre": PlacementValue(pre=_NORM_ACT, mid=_NORM_ACT),
-}
-"""The placements of He et al. 2016, Fig. 4 a to e."""
 
 TAPS: dict[str, Tap] = {tap.value: tap for tap in Tap}
 VALUE_NAMES = (*SIGNATURES, *PLACEMENTS, *TAPS, *PLACE_NAMES, *INITS, "zero", "identity", "none", "norm", "act")

@@ -17,7 +17,7 @@ from resdsl.network.shapes import ShapeError, chain_output, output
 from resdsl.network.types import He, Image, Init, Shape, Tap, Vector
 from resdsl.semantics.build import Arguments, Fit, build_operator
 from resdsl.semantics.counting import Instance, UnitCounter, copies_of, too_deep
-from resdsl.semantics.evaluate import Evaluator, as_chain, builtin_span, too_many, too_many_parts
+from resdsl.semantics.evaluate import Evaluator, as_chain, too_many, too_many_parts
 from resdsl.semantics.fitting import Fitted, fit_chain
 from resdsl.semantics.instantiate import Body, base_node, check_assert, network_body
 from resdsl.semantics.placement import holds_chains, place, placed_size
@@ -39,6 +39,7 @@ from resdsl.semantics.values import (
     SettingUse,
     SizeValue,
     Value,
+    builtin_span,
     kind_of,
 )
 from resdsl.source import Span
@@ -419,11 +420,22 @@ class _Lowering:
 
             return tap, fit_chain(placed, read, target, lower)
 
+        def checked(tap: Tap, chain: op.Chain, *, projection: bool) -> op.Shortcut:
+            shape = activated if tap is Tap.ACTIVATED else source
+            for element in chain:
+                if isinstance(element, op.Gate) and element.branch and shape != target:
+                    message = f"the gate has shape {shape}, and the branch that it scales gives {target}"
+                    raise fail(
+                        "shape", message, self.marks.get(element), help="put the gate behind what changes the shape"
+                    )
+                shape = output(element, shape)
+            return op.Shortcut(tap, chain, projection)
+
         tap, found = fit(ClauseKind.SHORTCUT, Tap.INPUT)
         if found is None:
             return op.Shortcut(tap, None)
         if found.chain is not None:
-            return op.Shortcut(tap, found.chain)
+            return checked(tap, found.chain, projection=False)
         if body.clause(ClauseKind.PROJECTION) is None:
             raise self.misfit(
                 found,
@@ -443,7 +455,7 @@ class _Lowering:
                 body.span(ClauseKind.PROJECTION),
                 "let the projection take channels and stride: `conv(1x1)` or `pad`",
             )
-        return op.Shortcut(tap, found.chain, projection=True)
+        return checked(tap, found.chain, projection=True)
 
     def misfit(self, found: Fitted, source: Shape, target: Shape, span: Span, help: str) -> SpecError:
         if found.problem is not None:

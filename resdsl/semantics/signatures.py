@@ -211,7 +211,8 @@ def mismatch(kind: Kind, value: Value) -> str:
         return f"must be a number that float32 can hold, and this is {_shown(value)}"
     if not good and max(size or (whole or 0,)) > MAX_COUNT:
         return f"may be {MAX_COUNT:,} at most, and this is {_shown(value)}"
-    return "" if good else f"must be {kind.value}, and this is {_shown(value)}"
+    hint = "; `//` divides whole numbers" if kind is Kind.COUNT and isinstance(value, float) else ""
+    return "" if good else f"must be {kind.value}, and this is {_shown(value)}{hint}"
 
 
 def _within(values: tuple[int, ...], least: int) -> bool:

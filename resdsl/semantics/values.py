@@ -7,7 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, TypeAlias, assert_never
 
 from resdsl.network.types import He, Init, Orthogonal, Tap, Xavier, Zero
-from resdsl.source import Span
+from resdsl.source import Source, Span
 
 if TYPE_CHECKING:
     from resdsl.semantics.program import UnitDeclaration
@@ -181,6 +181,9 @@ def format_value(value: Value) -> str:
         case ChainValue(items=items):
             return " -> ".join(map(_format_item, items)) if items else "identity"
         case PlacementValue():
+            named = next((name for name, placement in PLACEMENTS.items() if placement == value), None)
+            if named is not None:
+                return named
             parts = {"pre": value.pre, "mid": value.mid, "post": value.post, "after": value.after}
             written = (f"{name} = {format_value(chain)}" for name, chain in parts.items() if chain.items)
             return f"at({', '.join(written)})"
@@ -228,3 +231,26 @@ def _format_item(item: Item) -> str:
         case Deferred(expression=expression):
             return expression.span.text
     assert_never(item)
+
+
+BUILTIN = "<built in>"
+
+
+def builtin_span(text: str) -> Span:
+    """The place of something that is built in: a source of its own."""
+    return Span(Source(BUILTIN, text), 0, len(text))
+
+
+def _chain(*names: str) -> ChainValue:
+    return ChainValue(tuple(SettingUse(Setting(name), builtin_span(name)) for name in names))
+
+
+_NORM_ACT = _chain("norm", "act")
+PLACEMENTS: dict[str, PlacementValue] = {
+    "post": PlacementValue(mid=_NORM_ACT, post=_chain("norm"), after=_chain("act")),
+    "bn_after_add": PlacementValue(mid=_NORM_ACT, after=_NORM_ACT),
+    "relu_before_add": PlacementValue(mid=_NORM_ACT, post=_NORM_ACT),
+    "relu_only_pre": PlacementValue(pre=_chain("act"), mid=_NORM_ACT, post=_chain("norm")),
+    "pre": PlacementValue(pre=_NORM_ACT, mid=_NORM_ACT),
+}
+"""The placements of He et al. 2016, Fig. 4 a to e."""

@@ -162,6 +162,9 @@ def call(named: Named, operator: op.Operator, shape: Shape, x: str, scope: Scope
             return f"torch.sigmoid({x})"
         case op.Scale(factor=factor, learn=learn):
             return f"{name if learn else hole('factor', factor)} * {_operand(x)}"
+        case op.Gate():
+            source = _variable(x, scope)
+            return f"(1 - torch.sigmoid({name}({source}))) * {source}"
         case op.MaxPool(kernel=kernel, stride=stride, padding=padding):
             pads = f", padding={_pair(padding)}" if padding != (0, 0) else ""
             return f"F.max_pool2d({x}, {_pair(kernel)}, stride={hole('stride', stride)}{pads})"

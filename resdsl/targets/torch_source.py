@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 from resdsl._version import __version__
 from resdsl.network import operators as op
-from resdsl.network.names import Named, name_network, name_unit
+from resdsl.network.names import Named, kind_name, name_network, name_unit
 from resdsl.network.network import Network, count_units, distinct_units, inner_chains, unit_chains
-from resdsl.network.shapes import chain_output, output
+from resdsl.network.shapes import branch_output, chain_output, output, shortcut_input
 from resdsl.network.tensors import inner_shape, network_tensors
 from resdsl.network.types import PerCopy, Shape, Tap
 from resdsl.targets.torch_operators import HELPERS, Hole, Scope, call, call_chain, make
@@ -174,10 +174,10 @@ class _File:
 
         names = name_unit(unit)
         scope = Scope(hole)
-        for chain, shape in ((names.branch, unit.input), (names.shortcut, self.read_shape(unit))):
+        for chain, shape in ((names.branch, unit.input), (names.shortcut, shortcut_input(unit))):
             self.make_chain(chain, shape, scope)
-        before_after = chain_output(unit.branch, unit.input)
-        self.make_chain(names.after, before_after, scope)
+        target = branch_output(unit)
+        self.make_chain(names.after, target, scope)
         scope.hole = forward_hole
         lead, rest = names.branch[: unit.lead], names.branch[unit.lead :]
         x, shape = "x", chain_output(unit.branch[: unit.lead], unit.input)
@@ -188,7 +188,7 @@ class _File:
         else:
             branch = call_chain(names.branch, unit.input, "x", "y", scope)
         result = self.add_shortcut(unit, names.shortcut, x, branch, scope)
-        scope.statements.append(f"return {call_chain(names.after, before_after, result, 'y', scope)}")
+        scope.statements.append(f"return {call_chain(names.after, target, result, 'y', scope)}")
         self.helpers |= scope.helpers
         scope.made[:0] = [f"self.{name} = {name}" for name in kept]
         return _class_body(scope)
@@ -196,7 +196,7 @@ class _File:
     def add_shortcut(self, unit: op.Unit, chain: tuple[Named, ...], x: str, branch: str, scope: Scope) -> str:
         if unit.shortcut.chain is None:
             return branch
-        shape = self.read_shape(unit)
+        shape = shortcut_input(unit)
         if not chain:
             return f"{x} + {branch}"
         scales_branch = any(
@@ -213,7 +213,7 @@ class _File:
                     if not shortcut.isidentifier():
                         scope.statements.append(f"shortcut = {shortcut}")
                         shortcut = "shortcut"
-                    scope.statements.append(f"gate = torch.sigmoid({call(named, gate, shape, shortcut, scope)})")
+                    scope.statements.append(f"gate = torch.sigmoid(self.{named.name}({shortcut}))")
                     if gate.branch:
                         scope.statements.append(f"y = gate * {branch}")
                         branch = "y"
@@ -229,12 +229,6 @@ class _File:
                     shortcut = call(named, operator, shape, shortcut, scope)
             shape = output(named.element, shape)
         return f"{shortcut} + {branch}"
-
-    def read_shape(self, unit: op.Unit) -> Shape:
-        """What the shortcut reads."""
-        if unit.shortcut.tap is Tap.INPUT:
-            return unit.input
-        return chain_output(unit.branch[: unit.lead], unit.input)
 
     def make_chain(self, chain: tuple[Named, ...], shape: Shape, scope: Scope) -> Shape:
         for named in chain:
@@ -345,7 +339,7 @@ def _equation(unit: op.Unit) -> str:
     if not chain:
         return f"{unit.name}: the shortcut is the identity{tail}."
     reads = "the activated input" if unit.shortcut.tap is Tap.ACTIVATED and unit.lead else "the input"
-    kinds = " -> ".join(op.OPERATOR_NAMES[type(element)] for element in chain if not isinstance(element, op.Units))
+    kinds = " -> ".join(map(kind_name, chain))
     return f"{unit.name}: the shortcut is {kinds} of {reads}{tail}."
 
 
