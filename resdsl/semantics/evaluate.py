@@ -7,7 +7,7 @@ evaluated again where the unit stands.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import assert_never
 
@@ -26,6 +26,7 @@ from resdsl.semantics.signatures import (
     mismatch,
 )
 from resdsl.semantics.values import (
+    BUILTIN,
     IDENTITY,
     PLACEMENTS,
     Bound,
@@ -231,7 +232,7 @@ class Evaluator:
             raise fail(
                 "unknown-name", f"a placement has pre, mid, post and after, no `{node.name}`", node.span, label=hint
             )
-        return chains[node.name]
+        return located(chains[node.name], node.span)
 
     def call(self, node: nodes.Call, scope: Scope, place: Place | None) -> Value:
         name = node.callee.name
@@ -291,7 +292,7 @@ class Evaluator:
             return {"he": He, "xavier": Xavier, "orthogonal": Orthogonal}[name](float(gain))
         if name in VALUE_NAMES:
             raise fail("not-callable", f"`{name}` takes no arguments", node.span, help=f"write `{name}`")
-        raise unknown_name(node.callee, scope, called=True)
+        raise unknown_name(node.callee, scope.module, scope.bindings, called=True)
 
     def operator_call(self, signature: Signature, node: nodes.Call, scope: Scope, place: Place | None) -> ChainValue:
         if signature.variadic:
@@ -520,9 +521,15 @@ def arithmetic(operator: BinaryOperator, left: int | float, right: int | float, 
     return result
 
 
-def unknown_name(node: nodes.Name, scope: Scope, *, called: bool = False) -> SpecError:
-    """The error for a name that nothing declares."""
-    module: Module = scope.module
-    known = [*module.visible, *CALL_NAMES] if called else [*module.visible, *VALUE_NAMES, *scope.bindings]
+def located(chain: ChainValue, span: Span) -> ChainValue:
+    """The chain, with `span` as the place of what is built in and so has none."""
+    if not any(item.span.source.name == BUILTIN for item in chain.items if isinstance(item, SettingUse)):
+        return chain
+    return ChainValue(tuple(replace(item, span=span) if isinstance(item, SettingUse) else item for item in chain.items))
+
+
+def unknown_name(node: nodes.Name, module: Module, names: Iterable[str], *, called: bool = False) -> SpecError:
+    """The error for a name that nothing declares: neither the file, nor the unit or network around, with `names`."""
+    known = [*module.visible, *CALL_NAMES] if called else [*module.visible, *VALUE_NAMES, *names]
     what = "unit or operator" if called else "value, unit or operator"
     return fail("unknown-name", f"there is no {what} `{node.name}`", node.span, label=did_you_mean(node.name, known))

@@ -17,7 +17,7 @@ from resdsl.network.shapes import ShapeError, chain_output, output
 from resdsl.network.types import He, Image, Init, Shape, Tap, Vector
 from resdsl.semantics.build import Arguments, Fit, build_operator
 from resdsl.semantics.counting import Instance, UnitCounter, copies_of, too_deep
-from resdsl.semantics.evaluate import Evaluator, as_chain, too_many, too_many_parts
+from resdsl.semantics.evaluate import Evaluator, as_chain, located, too_many, too_many_parts
 from resdsl.semantics.fitting import Fitted, fit_chain
 from resdsl.semantics.instantiate import Body, base_node, check_assert, network_body
 from resdsl.semantics.placement import holds_chains, place, placed_size
@@ -48,7 +48,7 @@ from resdsl.syntax.nodes import ClauseKind
 DEFAULT_MAX_UNITS = 100_000
 
 
-MAX_LOWERED = 10
+MAX_LOWERED = 4
 """Operators of a network, each distinct unit counted once: so many times those that one chain may have."""
 MAX_DEPTH = 48
 """How deep units, chains in arguments, settings and values that wait for their place may stand in each other."""
@@ -328,7 +328,7 @@ class _Lowering:
     def unit_from(self, body: Body, shape: Shape, context: Context, label: str) -> op.Unit:
         for assertion in body.asserts:
             check_assert(assertion, body.scope, self.evaluator, context.place)
-        placement = body.placement(context.place)
+        placement = self.placement(body, context.place)
         around = replace(context, around=body.span(ClauseKind.PLACEMENT))
         lead = self.chain(placement.pre, shape, around)
         start = chain_output(lead, shape)
@@ -367,6 +367,11 @@ class _Lowering:
                 "wrong-repetition", message, span, help="`count`, `index` and `position` are for arguments of operators"
             )
         return chain
+
+    def placement(self, body: Body, place: Place) -> PlacementValue:
+        """The unit's placement; what is built in has the place of the clause."""
+        value, span = body.placement(place), body.span(ClauseKind.PLACEMENT)
+        return PlacementValue(*(located(chain, span) for chain in (value.pre, value.mid, value.post, value.after)))
 
     def resolved(self, value: ChainValue, place: Place, depth: int = 0) -> ChainValue:
         """The chain with what waits for its place evaluated, also in the chains of partial and concat."""

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from resdsl.diagnostics import Diagnostic, SpecError, did_you_mean
 from resdsl.semantics.evaluate import CALL_NAMES, VALUE_NAMES, match_arguments, missing_arguments, unknown_name, usage
 from resdsl.semantics.program import Module, NetworkDeclaration, UnitDeclaration
-from resdsl.semantics.scope import Scope
 from resdsl.semantics.signatures import INITS, PLACEMENT_CHAINS, SIGNATURES
 from resdsl.syntax import nodes
 from resdsl.syntax.nodes import ClauseKind
@@ -163,7 +162,7 @@ class _NameCheck:
                 return
             match node:
                 case nodes.Name(name=name) if name not in names:
-                    self.name(node)
+                    self.name(node, names)
                 case nodes.Call():
                     self.call(node, names)
                 case nodes.Overridden():
@@ -171,7 +170,7 @@ class _NameCheck:
                 case _:
                     pass
 
-    def name(self, node: nodes.Name) -> None:
+    def name(self, node: nodes.Name, names: frozenset[str]) -> None:
         declared = self.module.visible.get(node.name)
         if isinstance(declared, NetworkDeclaration):
             message = f"`{node.name}` is a network, and stands where a value must"
@@ -180,7 +179,7 @@ class _NameCheck:
             self.unit_arguments(declared, nodes.Call(node, (), node.span), complete=True)
         elif declared is None:
             if node.name not in VALUE_NAMES:
-                self.report(unknown_name(node, Scope(self.module)))
+                self.report(unknown_name(node, self.module, names))
             elif node.name in SIGNATURES and SIGNATURES[node.name].needs_arguments():
                 signature = SIGNATURES[node.name]
                 missing = missing_arguments(signature, {}) or "at least one chain"
@@ -203,7 +202,7 @@ class _NameCheck:
                 message = f"`{callee}` takes no arguments"
                 self.diagnostics.append(Diagnostic("not-callable", message, node.span, help=f"write `{callee}`"))
             else:
-                self.report(unknown_name(node.callee, Scope(self.module), called=True))
+                self.report(unknown_name(node.callee, self.module, names, called=True))
         else:
             self.builtin_arguments(node)
 

@@ -39,6 +39,9 @@ _SYNC = re.compile(
     rf"^[ \t]*(?:(?:{'|'.join(mistakes.CLAUSE_WORDS)})\b|\}}|(?:unit|network|import)\b|\"\"\")", re.MULTILINE
 )
 """Where a clause, a declaration or the end of one begins a line."""
+_GOES_ON = re.compile(r"(?:[-+*/%<>=,]|\b(?:if|else|and|or|not|from))[ \t\r]*(?:#[^\n]*)?\Z")
+_CARRIES_ON = re.compile(r"\s*(?:[-+*/%<>=,)]|(?:if|else|and|or|first|last|from)\b)")
+"""A line that goes on in the next, and a line that carries the one before it on."""
 
 
 def parse_file(source: Source) -> nodes.File:
@@ -195,6 +198,25 @@ def _check_header(source: Source) -> None:
         )
 
 
+def _line_end(text: str, begin: int, position: int) -> int:
+    """Where the line that begins at `begin` ends, behind `position`; brackets and operators carry it on to the next."""
+    depth = 0
+    while begin < len(text):
+        end = text.find("\n", begin)
+        end = len(text) if end < 0 else end
+        brackets = [match.group() for match in mistakes.BRACKETS.finditer(text, begin, end)]
+        depth += sum(bracket in "({" for bracket in brackets) - sum(bracket in ")}" for bracket in brackets)
+        if (
+            end >= position
+            and depth <= 0
+            and not _GOES_ON.search(text, begin, end)
+            and not _CARRIES_ON.match(text, end)
+        ):
+            return end
+        begin = end + 1
+    return len(text)
+
+
 def _blank_clause(text: str, position: int) -> str | None:
     """The text with the clause around `position` replaced by blanks; None if it cannot be told what to drop."""
     line_start = text.rfind("\n", 0, position) + 1
@@ -206,6 +228,7 @@ def _blank_clause(text: str, position: int) -> str | None:
     if begin < 0 or re.match(r"[ \t]*(\}|unit\b|network\b|\"\"\")", text[begin:]):
         return None
     end = min((start for start in starts if start > max(position, begin)), default=len(text))
+    end = min(end, _line_end(text, begin, position))
     return text[:begin] + re.sub(r"[^\n]", " ", text[begin:end]) + text[end:]
 
 
