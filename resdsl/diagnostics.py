@@ -82,7 +82,8 @@ def noting(note: str) -> Generator[None]:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """``did you mean `x`?`` for the known word nearest to `word`, or an empty string."""
-    near = difflib.get_close_matches(word, sorted(set(known)), n=1, cutoff=0.6)
+    by_lower = {name.lower(): name for name in sorted(set(known), reverse=True)}
+    near = [by_lower[name] for name in difflib.get_close_matches(word.lower(), sorted(by_lower), n=1, cutoff=0.6)]
     return f"did you mean `{near[0]}`?" if near else ""
 
 

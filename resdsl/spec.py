@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from resdsl.diagnostics import Diagnostic, SpecError, did_you_mean, fail
 from resdsl.network.document import MAX_DOCUMENT_BYTES, from_json
@@ -142,7 +143,7 @@ def _arguments(
     known = parameters_of(declaration)
     bound: dict[str, Bound] = {}
     for name, parameter in parameters.items():
-        source = Source(f"-p {name}", _expression_text(parameter))
+        source = Source(f"-p {name}", _expression_text(name, parameter))
         whole = Span(source, 0, len(source.text))
         if name not in known:
             hint = did_you_mean(name, known)
@@ -159,16 +160,21 @@ def _arguments(
     return bound
 
 
-def _expression_text(parameter: Parameter) -> str:
+def _expression_text(name: str, parameter: object) -> str:
     match parameter:
         case str():
             return parameter
         case bool():
             return "true" if parameter else "false"
-        case tuple():
-            return "x".join(map(str, parameter))
-        case int() | float():
-            return repr(parameter)
+        case Integral():  # numpy's integers too
+            return str(int(parameter))
+        case Real():
+            return repr(float(parameter))
+        case tuple() | list() if all(isinstance(part, Integral) for part in cast("Sequence[object]", parameter)):
+            return "x".join(str(int(part)) for part in cast("Sequence[int]", parameter))
+        case _:
+            help = "a text is an expression, a tuple of whole numbers a size"
+            raise fail("wrong-argument", f"{name} cannot be {parameter!r}", help=help)
 
 
 def _is_document(spec: str | os.PathLike[str] | Source) -> bool:

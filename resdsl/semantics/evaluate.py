@@ -143,7 +143,7 @@ class Evaluator:
             result = self.evaluate(value.expression, value.scope, place)
         finally:
             del place.resolved[key]
-        place.resolved[key] = value, result
+        place.keep(value, result)
         return result
 
     def chain(self, expression: nodes.Expression, scope: Scope, place: Place | None = None) -> ChainValue:

@@ -381,8 +381,9 @@ class _Lowering:
         for item in value.items:
             match item:
                 case Deferred(expression=expression):
-                    chain = self.deferred_chain(item, place)
-                    items += self.resolved(chain, place, depth + 1).items
+                    chain = self.resolved(self.deferred_chain(item, place), place, depth + 1)
+                    place.keep(item, chain)
+                    items += chain.items
                     if len(items) > self.evaluator.max_parts:
                         raise too_many_parts(len(items), self.evaluator.max_parts, expression.span)
                 case OperatorCall(arguments=arguments) if holds_chains(item):

@@ -43,3 +43,7 @@ class Place:
     resolved: dict[tuple[int, int], tuple[Deferred, Value | None]] = field(
         default_factory=dict[tuple[int, int], "tuple[Deferred, Value | None]"]
     )
+
+    def keep(self, waiting: Deferred, value: Value) -> None:
+        """Notes what a value that waits for a place is here."""
+        self.resolved[id(waiting.expression), id(waiting.scope)] = waiting, value
