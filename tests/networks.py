@@ -70,5 +70,6 @@ def all_networks(*, runs_them: bool = False) -> pytest.MarkDecorator:
             case, id=case.name, marks=[pytest.mark.slow] if runs_them and case.network not in IN_THE_FAST_LOOP else []
         )
         for case in CASES
+        if not (runs_them and case.network.endswith("_320"))  # networks of the same file at another image size
     ]
     return pytest.mark.parametrize("case", parameters)

@@ -10,7 +10,7 @@ from resdsl.diagnostics import SpecError
 from resdsl.network.document import from_json, to_json
 from resdsl.semantics.expand import expand
 from resdsl.source import Source
-from resdsl.spec import build, check
+from resdsl.spec import Parameter, build, check
 from resdsl.syntax.parser import parse_file
 from resdsl.syntax.printer import print_file
 from resdsl.targets.table import TARGETS, Request
@@ -34,6 +34,24 @@ PUBLISHED: dict[str, tuple[int, int | None]] = {
     "imagenet:resnet200": (64_673_832, 14_776_270_848),
     "imagenet:preact200": (64_666_152, 14_776_270_848),
 }
+
+OPTION_B = {"fit": "conv(1x1)"}
+
+
+@pytest.mark.parametrize(
+    ("network", "parameters", "count"),
+    [
+        ("preact110", OPTION_B, 1_730_522),
+        ("resnet110", OPTION_B, 1_730_714),
+        ("preact110", {"n": 200}, 19_421_274),
+        ("preact110", {"n": 200, **OPTION_B}, 19_423_834),
+    ],
+)
+def test_published_counts_of_other_depths_and_options(
+    network: str, parameters: dict[str, Parameter], count: int
+) -> None:
+    assert summarise(build(SPECS / "resnet110.resnet", network, parameters)).costs.parameters == count
+
 
 DEPTHS = {"110": 110, "1layer": 110, "164": 164, "1001": 1001, "101": 101, "152": 152, "200": 200}
 
@@ -136,3 +154,12 @@ def test_a_gate_must_have_the_shape_of_the_branch_that_it_scales() -> None:
     unit = "unit u { branch conv(3x3, 32) shortcut gate(-1, branch = true) -> conv(1x1) }"
     with pytest.raises(SpecError, match="the gate has shape 16x8x8, and the branch that it scales gives 32x8x8"):
         build(f"resnet 1\nnetwork n {{ input 16x8x8 stage u }}\n{unit}\n")
+
+
+@pytest.mark.slow
+def test_imagenet_at_its_own_size() -> None:
+    """The others of imagenet.resnet run at 64x64."""
+    network = build(SPECS / "imagenet.resnet", "preact101")
+    assert str(network.input) == "3x224x224"
+    report = verify(network, network_weights(network, CALIBRATED), batch=2)
+    assert report.passed, report

@@ -24,8 +24,7 @@ from resdsl.targets.table import DEFAULT_OPSET, TARGETS, Request
 @click.option("--target", "-t", type=click.Choice(list(TARGETS)), required=True, help="What to write.")
 @click.option("-o", "--output", "out", metavar="OUT", help="File to write, - for standard output.  [default: NAME.onnx; text goes to standard output]")  # fmt: skip
 @network_options
-@weights_options[0]
-@weights_options[1]
+@weights_options("the initialisation from --seed")
 @click.option("--opset", type=int, default=DEFAULT_OPSET, show_default=True, help="ONNX opset.")
 @click.option("--functions", is_flag=True, help="ONNX: one model-local function per distinct unit.")
 def command(

@@ -61,14 +61,17 @@ def network_options(function: F) -> F:
     return function
 
 
-weights_options: tuple[Callable[[Any], Any], ...] = (
-    click.option(
-        "--weights",
-        metavar="FILE",
-        help="A .safetensors file, a PyTorch checkpoint, or random-calibrated.  [default: the initialisation from --seed]",
-    ),
-    click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of random weights."),
-)
+def weights_options(default: str) -> Callable[[F], F]:
+    """--weights and --seed; `default` says what happens without --weights."""
+
+    def add(function: F) -> F:
+        seed = click.option(
+            "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of random weights."
+        )
+        help = f"A .safetensors file, a PyTorch checkpoint, or random-calibrated.  [default: {default}]"
+        return click.option("--weights", metavar="FILE", help=help)(seed(function))
+
+    return add
 
 
 def read_spec(spec: str) -> str | Source:

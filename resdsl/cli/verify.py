@@ -25,8 +25,7 @@ from resdsl.weights import CALIBRATED, network_weights
 @click.command("verify", no_args_is_help=True)
 @click.argument("spec")
 @network_options
-@weights_options[0]
-@weights_options[1]
+@weights_options("random-calibrated")
 @click.option("--batch", type=click.IntRange(1, 1024), default=4, show_default=True, help="Inputs to compare on.")
 @click.option("--json", "as_json", is_flag=True, help="The report as JSON.")
 def command(

@@ -80,13 +80,13 @@ class _File:
     def text(self) -> str:
         network = self.network
         parameters = sum(tensor.size for tensor in network_tensors(network) if tensor.trainable)
-        doc = textwrap.wrap(_in_docstring(network.doc), WIDTH - 4, break_long_words=False)
-        doc = doc or [f"The network {network.name}."]
+        title = f"{network.name}: {network.doc or 'a residual network.'}"
+        doc = textwrap.wrap(_in_docstring(title), WIDTH - 4, break_long_words=False)
         body = self.network_body()
         used = [HELPERS[name].strip("\n") for name in HELPERS if name in self.helpers]
         head = "\n".join(
             [
-                f'"""{network.name}: {doc[0]}' if len(doc) == 1 else f'"""{doc[0]}',
+                f'"""{doc[0]}',
                 *doc[1:],
                 "",
                 f"{network.input} -> {self.output}; {parameters:,} parameters. Written by resdsl {__version__}.",
@@ -336,9 +336,10 @@ def _equation(unit: op.Unit) -> str:
     if chain is None:
         return f"{unit.name}: no shortcut."
     tail = ", then the operators after the addition" if unit.after else ""
+    activated = unit.shortcut.tap is Tap.ACTIVATED and unit.lead > 0
     if not chain:
-        return f"{unit.name}: the shortcut is the identity{tail}."
-    reads = "the activated input" if unit.shortcut.tap is Tap.ACTIVATED and unit.lead else "the input"
+        return f"{unit.name}: the shortcut is the identity{' of the activated input' if activated else ''}{tail}."
+    reads = "the activated input" if activated else "the input"
     kinds = " -> ".join(map(kind_name, chain))
     return f"{unit.name}: the shortcut is {kinds} of {reads}{tail}."
 

@@ -1,6 +1,6 @@
-"""ResNet-110 for CIFAR (He et al. 2015, Table 6: 6.61 % on CIFAR-10), with every shortcut of He et al. 2016,
-Table 1, and every activation placement of its Table 2. Option A where channels double, so no shortcut has
-parameters of its own.
+"""gate_exclusive: ResNet-110 for CIFAR (He et al. 2015, Table 6: 6.61 % on CIFAR-10), with every shortcut of
+He et al. 2016, Table 1, and every activation placement of its Table 2. Option A where channels double, so
+no shortcut has parameters of its own; `-p 'fit=conv(1x1)'` is option B. `-p n=200` is ResNet-1202.
 
 3x32x32 -> 10; 1,826,746 parameters. Written by resdsl 0.1.0.
 """

@@ -1,4 +1,5 @@
-"""nested: Units in units, as in ResNets of ResNets (Zhang et al. 2016): a shortcut over each stage, and one over all.
+"""nested: Units in units, as in ResNets of ResNets (Zhang et al. 2016): a shortcut over each stage, and one
+over all.
 
 3x16x16 -> 4; 69,724 parameters. Written by resdsl 0.1.0.
 """

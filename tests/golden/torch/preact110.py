@@ -1,6 +1,6 @@
-"""ResNet-110 for CIFAR (He et al. 2015, Table 6: 6.61 % on CIFAR-10), with every shortcut of He et al. 2016,
-Table 1, and every activation placement of its Table 2. Option A where channels double, so no shortcut has
-parameters of its own.
+"""preact110: ResNet-110 for CIFAR (He et al. 2015, Table 6: 6.61 % on CIFAR-10), with every shortcut of He et
+al. 2016, Table 1, and every activation placement of its Table 2. Option A where channels double, so no
+shortcut has parameters of its own; `-p 'fit=conv(1x1)'` is option B. `-p n=200` is ResNet-1202.
 
 3x32x32 -> 10; 1,727,962 parameters. Written by resdsl 0.1.0.
 """
@@ -17,7 +17,7 @@ def append_zeros(x: Tensor, channels: int, stride: int = 1) -> Tensor:
 
 
 class Basic(nn.Module):
-    """basic: the shortcut is the identity.
+    """basic: the shortcut is the identity of the activated input.
 
     16x32x32 -> 16x32x32.
     """

@@ -1,5 +1,5 @@
-"""Pre-activation ResNet-152 (He et al. 2016, Table 5: 21.1 % top-1 at 320x320). The stem keeps its BN and
-ReLU, so the first unit has none of its own at its head; libraries that repeat them there have 128
+"""preact152: Pre-activation ResNet-152 (He et al. 2016, Table 5: 21.1 % top-1 at 320x320). The stem keeps its
+BN and ReLU, so the first unit has none of its own at its head; libraries that repeat them there have 128
 parameters more.
 
 3x224x224 -> 1000; 60,185,128 parameters. Written by resdsl 0.1.0.
