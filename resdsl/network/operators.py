@@ -261,14 +261,8 @@ class Unit:
 
     @property
     def lead(self) -> int:
-        """How many operators of the branch stand before its first weight layer, unit or concat (0 if it has none).
-
-        A shortcut that reads `activated` reads what these leave.
-        """
-        for index, element in enumerate(self.branch):
-            if isinstance(element, Conv | Linear | Concat | Units):
-                return index
-        return 0
+        """lead_length of the branch. A shortcut that reads `activated` reads what these operators leave."""
+        return lead_length(self.branch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,3 +295,11 @@ class Units:
 
 Element: TypeAlias = Operator | Units
 Chain: TypeAlias = tuple[Element, ...]
+
+
+def lead_length(branch: Chain) -> int:
+    """How many operators of a branch stand before its first weight layer, unit or concat; 0 if it has none."""
+    for index, element in enumerate(branch):
+        if isinstance(element, Conv | Linear | Concat | Units):
+            return index
+    return 0

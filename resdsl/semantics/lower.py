@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from resdsl.diagnostics import SpecError, fail, noting
+from resdsl.diagnostics import Diagnostic, SpecError, fail, noting
 from resdsl.network import operators as op
-from resdsl.network.network import Network, inner_chains
+from resdsl.network.network import Network
 from resdsl.network.shapes import ShapeError, chain_output, output
 from resdsl.network.types import He, Image, Init, Shape, Tap, Vector
 from resdsl.semantics.build import Arguments, Fit, build_operator
@@ -89,6 +89,16 @@ class Context:
     using: frozenset[Setting] = frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class _Section:
+    """A stem, stage or head clause; label: as in `stage 2 of resnet110`."""
+
+    kind: ClauseKind
+    label: str
+    span: Span
+    value: ChainValue
+
+
 def lower_network(
     declaration: NetworkDeclaration, arguments: Mapping[str, Bound], max_units: int = DEFAULT_MAX_UNITS
 ) -> Network:
@@ -117,27 +127,35 @@ class _Lowering:
         body = network_body(declaration, arguments, self.evaluator)
         nowhere = Place(None, 0)
         settings = self.settings(DEFAULT_SETTINGS, body, nowhere)
-        shape = _input_shape(self.evaluator.evaluate(body.clauses(ClauseKind.INPUT)[0].value, body.scope), body)
-        parts: list[tuple[str, Span, ChainValue]] = []
+        source = _input_shape(self.evaluator.evaluate(body.clauses(ClauseKind.INPUT)[0].value, body.scope), body)
+        shape = source
+        parts: list[_Section] = []
+        problems: list[Diagnostic] = []
         for kind in (ClauseKind.STEM, ClauseKind.STAGE, ClauseKind.HEAD):
             for number, clause in enumerate(body.clauses(kind), 1):
-                label = f"stage {number}" if kind is ClauseKind.STAGE else kind.value
-                label, span = f"{label} of {declaration.name}", clause.value.span
-                with self.frame(label, span):
-                    parts.append((label, span, self.evaluator.chain(clause.value, body.scope)))
+                word = f"stage {number}" if kind is ClauseKind.STAGE else kind.value
+                label, span = f"{word} of {declaration.name}", clause.value.span
+                try:
+                    with self.frame(label, span):
+                        value = self.evaluator.chain(clause.value, body.scope)
+                        parts.append(_Section(kind, label, span, value))
+                except SpecError as error:
+                    problems += error.diagnostics
+        if problems:
+            raise SpecError(problems)
         self.count = self.counted(parts)
         context = Context(settings, Place(None, self.count))
         for assertion in body.asserts:
             check_assert(assertion, body.scope, self.evaluator, context.place)
-        sections: dict[str, list[op.Chain]] = {"stem": [], "stage": [], "head": []}
-        for label, span, value in parts:
-            with self.frame(label, span):
-                chain = self.chain(value, shape, context)
+        chains: dict[ClauseKind, list[op.Chain]] = {ClauseKind.STEM: [], ClauseKind.STAGE: [], ClauseKind.HEAD: []}
+        for part in parts:
+            with self.frame(part.label, part.span):
+                chain = self.chain(part.value, shape, context)
                 shape = chain_output(chain, shape)
-            kind = label.split()[0]
-            pointer = f"/stages/{len(sections['stage'])}" if kind == "stage" else f"/{kind}"
-            self.marks.sections[pointer] = span
-            sections[kind].append(chain)
+            stage = len(chains[ClauseKind.STAGE])
+            pointer = f"/stages/{stage}" if part.kind is ClauseKind.STAGE else f"/{part.kind.value}"
+            self.marks.sections[pointer] = part.span
+            chains[part.kind].append(chain)
         if self.next_index != self.count:
             message = (
                 f"the number of units depends on their place: {self.count} were counted, {self.next_index} stand here"
@@ -146,22 +164,22 @@ class _Lowering:
         network = Network(
             name=declaration.name,
             doc=declaration.node.doc or base_node(declaration).doc,
-            input=_input_shape(self.evaluator.evaluate(body.clauses(ClauseKind.INPUT)[0].value, body.scope), body),
-            stem=sections["stem"][0] if sections["stem"] else (),
-            stages=tuple(sections["stage"]),
-            head=sections["head"][0] if sections["head"] else (),
+            input=source,
+            stem=chains[ClauseKind.STEM][0] if chains[ClauseKind.STEM] else (),
+            stages=tuple(chains[ClauseKind.STAGE]),
+            head=chains[ClauseKind.HEAD][0] if chains[ClauseKind.HEAD] else (),
         )
         return replace(network, spans=self.marks.table(network))
 
-    def counted(self, parts: list[tuple[str, Span, ChainValue]]) -> int:
+    def counted(self, parts: list[_Section]) -> int:
         """How many units, that hold none, are in the network. Raises SpecError beyond the budget."""
         leaves = total = 0
-        for label, span, chain in parts:
-            with self.frame(label, span):
-                count = self.counter.chain(chain)
+        for part in parts:
+            with self.frame(part.label, part.span):
+                count = self.counter.chain(part.value)
                 leaves, total = leaves + count.leaves, total + count.total
                 if total > self.counter.max_units:
-                    raise too_many(total, self.counter.max_units, span)
+                    raise too_many(total, self.counter.max_units, part.span)
         return leaves
 
     def settings(self, outer: Settings, body: Body, place: Place) -> Settings:
@@ -250,7 +268,7 @@ class _Lowering:
         for run, first in merge_runs(runs):
             self.marks.copy(first, run)
             if run.unit is not first.unit:
-                _carry_marks(self.marks, first.unit, run.unit)
+                self.marks.copy_unit(first.unit, run.unit)
             merged.append(run)
         units = op.Units(tuple(merged))
         self.marks.copy(runs[0], units)
@@ -407,7 +425,7 @@ class _Lowering:
     def shortcut(
         self, body: Body, branch: op.Chain, source: Shape, target: Shape, placement: PlacementValue, context: Context
     ) -> op.Shortcut:
-        lead = op.Unit("", "", source, target, branch, op.Shortcut(Tap.INPUT, None), ()).lead
+        lead = op.lead_length(branch)
         activated = chain_output(branch[:lead], source)
 
         def fit(kind: ClauseKind, default: Tap) -> tuple[Tap, Fitted | None]:
@@ -500,21 +518,3 @@ def _input_shape(value: Value, body: Body) -> Shape:
     if max(sizes) > MAX_COUNT:
         raise fail("shape", f"this input is too large: a size may be {MAX_COUNT:,} at most", span)
     return shape
-
-
-def _carry_marks(marks: Marks, old: op.Unit, new: op.Unit) -> None:
-    marks.copy(old, new)
-    for before, after in (
-        (old.branch, new.branch),
-        (old.shortcut.chain or (), new.shortcut.chain or ()),
-        (old.after, new.after),
-    ):
-        _carry_chain_marks(marks, before, after)
-
-
-def _carry_chain_marks(marks: Marks, old: op.Chain, new: op.Chain) -> None:
-    for before, after in zip(old, new, strict=True):
-        marks.copy(before, after)
-        if not isinstance(before, op.Units) and not isinstance(after, op.Units):
-            for inner_before, inner_after in zip(inner_chains(before), inner_chains(after), strict=True):
-                _carry_chain_marks(marks, inner_before, inner_after)

@@ -28,6 +28,20 @@ class Marks:
         self._spans.setdefault(id(new), {}).update(self._spans.get(id(old), {}))
         self._alive.append(new)
 
+    def copy_unit(self, old: Unit, new: Unit) -> None:
+        """`new`, all its parts included, stands where `old` stood; they differ in numbers only."""
+        self.copy(old, new)
+        self._copy_chain(old.branch, new.branch)
+        self._copy_chain(old.shortcut.chain or (), new.shortcut.chain or ())
+        self._copy_chain(old.after, new.after)
+
+    def _copy_chain(self, old: Chain, new: Chain) -> None:
+        for before, after in zip(old, new, strict=True):
+            self.copy(before, after)
+            if not isinstance(before, Units) and not isinstance(after, Units):
+                for inner_before, inner_after in zip(inner_chains(before), inner_chains(after), strict=True):
+                    self._copy_chain(inner_before, inner_after)
+
     def table(self, network: Network) -> dict[str, Location]:
         """JSON pointer of the document -> place, for all parts with a known one."""
         found = {pointer: self.get(part, field) for pointer, part, field in _parts(network)}
