@@ -6,10 +6,17 @@
 10327706
 """
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from resdsl._version import __version__
-from resdsl.analysis.costs import summarise
-from resdsl.api import build, check, compile, load, parse
-from resdsl.diagnostics import Diagnostic, Severity, SpecError
+
+if TYPE_CHECKING:
+    from resdsl.analysis.costs import summarise
+    from resdsl.api import build, check, compile, load, parse
+    from resdsl.diagnostics import Diagnostic, Severity, SpecError
 
 __all__ = [
     "Diagnostic",
@@ -23,3 +30,26 @@ __all__ = [
     "parse",
     "summarise",
 ]
+
+_HOMES = {
+    "build": "resdsl.api",
+    "check": "resdsl.api",
+    "compile": "resdsl.api",
+    "load": "resdsl.api",
+    "parse": "resdsl.api",
+    "summarise": "resdsl.analysis.costs",
+    "Diagnostic": "resdsl.diagnostics",
+    "Severity": "resdsl.diagnostics",
+    "SpecError": "resdsl.diagnostics",
+}
+"""What the package offers loads when it is asked for, so that a command loads only what it uses."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from resdsl import api
 from resdsl.cli.options import library_options, read_spec
 from resdsl.diagnostics import Diagnostic, SpecError
 from resdsl.semantics.lower import DEFAULT_MAX_UNITS
+from resdsl.spec import check
 
 
 @click.command("check", no_args_is_help=True)
@@ -29,7 +29,7 @@ def command(specs: tuple[str, ...], root: Path | None, max_units: int) -> None:
     found: list[Diagnostic] = []
     for spec in specs:
         try:
-            found += api.check(read_spec(spec), options=options)
+            found += check(read_spec(spec), options)
         except SpecError as error:
             found += error.diagnostics
     for diagnostic in found:

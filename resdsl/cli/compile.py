@@ -14,8 +14,8 @@ from resdsl.cli.options import (
     read_spec,
     reporting,
     weights_options,
-    write,
 )
+from resdsl.cli.writing import write
 from resdsl.targets.table import DEFAULT_OPSET, TARGETS, Request
 
 

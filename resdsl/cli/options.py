@@ -1,11 +1,8 @@
-"""What the commands share: options that name a network, reporting, writing."""
+"""What the commands share: options that name a network, reading, reporting."""
 
 from __future__ import annotations
 
-import os
-import stat
 import sys
-import tempfile
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -127,40 +124,3 @@ def report(diagnostics: tuple[Diagnostic, ...]) -> NoReturn:
         click.echo(diagnostic.render() + "\n", err=True)
     usage = all(d.code in USAGE_CODES or (d.span and d.span.source.name.startswith("-p ")) for d in diagnostics)
     raise SystemExit(2 if usage else 1)
-
-
-def write(data: bytes, out: str) -> None:
-    """Writes a file whole or not at all; `-` is standard output. Raises SpecError if it cannot be written."""
-    if out == "-":
-        if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]
-            raise fail("unwritable", "standard output is closed")
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
-        return
-    path = Path(out).resolve()
-    try:
-        if path.exists() and not stat.S_ISREG(path.stat().st_mode):
-            if path.is_dir():
-                raise fail("unwritable", f"{out} is a folder", help="name a file with `-o`")
-            path.write_bytes(data)
-            return
-        _replace(path, data)
-    except FileNotFoundError:
-        raise fail("unwritable", f"{out} cannot be written: there is no folder {path.parent}") from None
-    except OSError as error:
-        raise fail("unwritable", f"{out} cannot be written: {error.strerror or error}") from None
-
-
-def _replace(path: Path, data: bytes) -> None:
-    mask = os.umask(0)
-    os.umask(mask)
-    mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o666 & ~mask
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-        os.chmod(name, mode)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

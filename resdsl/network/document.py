@@ -13,6 +13,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
+from importlib import resources
 from itertools import count, islice
 from typing import TYPE_CHECKING, NoReturn, TypeAlias, TypeVar, cast
 
@@ -343,8 +344,6 @@ def _schema_problems(document: Json) -> Iterator[_Problem]:
 def _validators() -> tuple[Validator, Validator]:
     """Validators of a document and of a chain. For a reference to a chain they yield an error of `$ref`, for later."""
     # Imported here, for the commands that read no document: jsonschema takes 70 ms.
-    from importlib import resources
-
     from jsonschema import Draft202012Validator, ValidationError, validators
 
     chain = "#/$defs/chain"
