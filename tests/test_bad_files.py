@@ -59,7 +59,7 @@ def only(found: list[Diagnostic], code: str, *words: str, at: str = "main.resnet
         ("pipe", "unreadable", "is not a regular file"),
         ("binary.resnet", "unreadable", "is not UTF-8 text (byte 0)"),
         ("large.resnet", "source-too-large", "262,144 bytes"),
-        ("std/nope.resnet", "unreadable", "there is no file"),
+        ("std/nope.resnet", "unreadable", "there is no packaged spec"),
         ("std/../../etc/passwd", "import-outside", "leaves"),
         ("main.resnet", "import-cycle", "main.resnet -> main.resnet"),
     ],

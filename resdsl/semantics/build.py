@@ -59,7 +59,7 @@ class Arguments:
             if default.otherwise is not None:
                 return default.otherwise
             message = f"{self.signature.name} needs `{parameter.name}` here"
-            help = "only on a shortcut or projection is it taken from the branch's result"
+            help = "it is taken from the branch's result only on a shortcut or projection itself, not inside partial or concat"
             raise fail("missing-argument", message, self.call.span, help=help)
         assert isinstance(default, bool | int | float | ChainValue), f"{parameter.name} has no plain default: {default}"
         assert not isinstance(default, Required)

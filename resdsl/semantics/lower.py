@@ -276,7 +276,8 @@ class _Lowering:
 
     def operator(self, call: OperatorCall, shape: Shape, context: Context) -> op.Operator:
         if call.signature.shortcut_only and not context.on_shortcut:
-            raise fail("wrong-value", f"{call.signature.name} stands on a shortcut", call.span)
+            name = call.signature.name
+            raise fail("wrong-value", f"{name} stands on a shortcut", call.span, help=f"write `shortcut {name}(…)`")
 
         def resolve(value: Value) -> Value:
             return self.evaluator.resolve(value, context.place)

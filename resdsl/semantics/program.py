@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TypeAlias
 
-from resdsl.diagnostics import Diagnostic, SpecError, fail
+from resdsl.diagnostics import Diagnostic, SpecError, did_you_mean, fail
 from resdsl.semantics.scope import Lazy, Scope
 from resdsl.semantics.values import Bound, format_call
 from resdsl.source import Source, Span
@@ -174,6 +174,10 @@ class _Loader:
                 item.span,
                 help="" if root == self.standard else "widen it with `--root FOLDER`",
             )
+        if item.path.startswith(STANDARD) and not resolved.exists():
+            known = [STANDARD + file.relative_to(self.standard).as_posix() for file in self.standard.rglob("*.resnet")]
+            label = did_you_mean(item.path, known)
+            raise fail("unreadable", f"there is no packaged spec {item.path}", item.span, label=label)
         if resolved.exists() and not resolved.is_file() and not resolved.is_dir():
             raise fail("unreadable", f"{path} is not a regular file", item.span)
         if resolved not in self.done:
