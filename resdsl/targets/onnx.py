@@ -7,6 +7,7 @@ initialisers are named like the state_dict (`stage1.17.conv3`, `stage1.17.conv3.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import assert_never
 
@@ -69,7 +70,7 @@ def onnx_model(
     return model
 
 
-class _Body:
+class _Body(ABC):
     """Nodes of a graph or of a function while they are written."""
 
     def __init__(self, nodes: list[onnx.NodeProto] | object, opset: int) -> None:
@@ -98,11 +99,13 @@ class _Body:
                     raise TypeError(f"attribute {key} of {name}: {value!r}")
         return name
 
+    @abstractmethod
     def weight(self, name: str) -> str:
-        raise NotImplementedError
+        """The value that holds the tensor of this name."""
 
+    @abstractmethod
     def constant(self, values: object, kind: type[np.generic] = np.int64) -> str:
-        raise NotImplementedError
+        """The value that holds these numbers."""
 
     def unit(self, unit: op.Unit, x: str, prefix: str) -> str:
         return self.unit_body(unit, x, prefix)
