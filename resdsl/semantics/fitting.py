@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from resdsl.diagnostics import SpecError, fail
 from resdsl.network.operators import Chain, Element, Pad
 from resdsl.network.shapes import chain_output, output
-from resdsl.network.types import Image, Shape
+from resdsl.network.types import Image, Shape, Vector
 from resdsl.semantics.build import Fit
 from resdsl.semantics.values import ChainValue, OperatorCall
+from resdsl.source import Span
 
 FITTED = {"conv": "channels", "linear": "features", "pad": "channels"}
 """The operators that fit, with the name of their channel argument."""
@@ -83,3 +84,22 @@ def _ambiguous(call: OperatorCall, what: str) -> SpecError:
         label="the second",
         help=f"write the {what} of one of them",
     )
+
+
+def misfit(found: Fitted, source: Shape, target: Shape, where: str, span: Span, help: str) -> SpecError:
+    """The error for a shortcut or projection whose result has not the branch's shape, in the unit `where`."""
+    if found.problem is not None:
+        return found.problem
+    message = f"this unit changes the shape: {found.output} meets {target} in {where}"
+    if isinstance(source, Image) and isinstance(target, Vector):
+        help = "let the projection give a vector, for instance `projection avgpool -> linear`"
+    elif isinstance(source, Image) and isinstance(target, Image) and not _strides_to(source, target):
+        extents = f"{source.height}x{source.width} to {target.height}x{target.width}"
+        help = f"no stride leads from {extents}: look at padding and strides in the branch"
+    return fail("shape", message, span, label=f"gives {found.output}; the branch gives {target}", help=help)
+
+
+def _strides_to(source: Image, target: Image) -> bool:
+    """Whether some stride leads from the one height and width to the other, as in a 1x1 convolution."""
+    stride = max(1, -(-source.height // target.height))
+    return (-(-source.height // stride), -(-source.width // stride)) == (target.height, target.width)

@@ -18,7 +18,7 @@ from resdsl.network.types import He, Image, Init, Shape, Tap, Vector
 from resdsl.semantics.build import Arguments, Fit, build_operator
 from resdsl.semantics.counting import Instance, UnitCounter, copies_of, too_deep
 from resdsl.semantics.evaluate import Evaluator, as_chain, located, too_many, too_many_parts
-from resdsl.semantics.fitting import Fitted, fit_chain
+from resdsl.semantics.fitting import Fitted, fit_chain, misfit
 from resdsl.semantics.instantiate import Body, base_node, check_assert, network_body
 from resdsl.semantics.placement import holds_chains, place, placed_size
 from resdsl.semantics.program import NetworkDeclaration
@@ -462,42 +462,15 @@ class _Lowering:
         if found.chain is not None:
             return checked(tap, found.chain, projection=False)
         if body.clause(ClauseKind.PROJECTION) is None:
-            raise self.misfit(
-                found,
-                source,
-                target,
-                body.span(ClauseKind.SHORTCUT),
-                "add a projection, for instance `projection conv(1x1)`",
-            )
+            help = "add a projection, for instance `projection conv(1x1)`"
+            raise misfit(found, source, target, self.where(), body.span(ClauseKind.SHORTCUT), help)
         tap, found = fit(ClauseKind.PROJECTION, Tap.ACTIVATED)
         if found is None:
             return op.Shortcut(tap, None, projection=True)
         if found.chain is None:
-            raise self.misfit(
-                found,
-                source,
-                target,
-                body.span(ClauseKind.PROJECTION),
-                "let the projection take channels and stride: `conv(1x1)` or `pad`",
-            )
+            help = "let the projection take channels and stride: `conv(1x1)` or `pad`"
+            raise misfit(found, source, target, self.where(), body.span(ClauseKind.PROJECTION), help)
         return checked(tap, found.chain, projection=True)
-
-    def misfit(self, found: Fitted, source: Shape, target: Shape, span: Span, help: str) -> SpecError:
-        if found.problem is not None:
-            return found.problem
-        message = f"this unit changes the shape: {found.output} meets {target} in {self.where()}"
-        if isinstance(source, Image) and isinstance(target, Vector):
-            help = "let the projection give a vector, for instance `projection avgpool -> linear`"
-        elif isinstance(source, Image) and isinstance(target, Image) and not _strides_to(source, target):
-            extents = f"{source.height}x{source.width} to {target.height}x{target.width}"
-            help = f"no stride leads from {extents}: look at padding and strides in the branch"
-        return fail("shape", message, span, label=f"gives {found.output}; the branch gives {target}", help=help)
-
-
-def _strides_to(source: Image, target: Image) -> bool:
-    """Whether some stride leads from the one height and width to the other, as in a 1x1 convolution."""
-    stride = max(1, -(-source.height // target.height))
-    return (-(-source.height // stride), -(-source.width // stride)) == (target.height, target.width)
 
 
 def _input_shape(value: Value, body: Body) -> Shape:
