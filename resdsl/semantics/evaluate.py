@@ -380,6 +380,8 @@ class Evaluator:
             equal = left == right and isinstance(left, bool) == isinstance(right, bool)
             return equal is (node.operator is BinaryOperator.EQUAL)
         if node.operator is BinaryOperator.MULTIPLY and isinstance(right, ChainValue):
+            if place is not None and any(isinstance(item, Repetition) for item in right.items):
+                raise units_that_wait(node.span)
             return self.repeat(left, right, node)
         if node.operator is BinaryOperator.MULTIPLY and isinstance(left, ChainValue):
             help = "write the number first: `3 * unit(…)`"
@@ -402,6 +404,13 @@ class Evaluator:
                 if count * chain.size > self.max_parts:
                     raise too_many_parts(count * chain.size, self.max_parts, node.span)
                 return ChainValue(chain.items * count)
+
+
+def units_that_wait(span: Span) -> SpecError:
+    """Units are counted before any has a place, so how many there are cannot wait for one."""
+    message = "which units stand here depends on the number of units, or on their place"
+    help = "`count`, `index` and `position` are for arguments of operators"
+    return fail("wrong-repetition", message, span, help=help)
 
 
 def too_many(count: int, limit: int, span: Span) -> SpecError:

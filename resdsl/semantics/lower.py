@@ -17,7 +17,7 @@ from resdsl.network.shapes import ShapeError, chain_output, output
 from resdsl.network.types import He, Image, Init, Shape, Tap, Vector
 from resdsl.semantics.build import Arguments, Fit, build_operator
 from resdsl.semantics.counting import Instance, UnitCounter, copies_of, too_deep
-from resdsl.semantics.evaluate import Evaluator, as_chain, located, too_many, too_many_parts
+from resdsl.semantics.evaluate import Evaluator, as_chain, located, too_many, too_many_parts, units_that_wait
 from resdsl.semantics.fitting import Fitted, fit_chain, misfit
 from resdsl.semantics.instantiate import Body, base_node, check_assert, network_body
 from resdsl.semantics.placement import holds_chains, place, placed_size
@@ -125,8 +125,6 @@ class _Lowering:
 
     def network(self, declaration: NetworkDeclaration, arguments: Mapping[str, Bound]) -> Network:
         body = network_body(declaration, arguments, self.evaluator)
-        nowhere = Place(None, 0)
-        settings = self.settings(DEFAULT_SETTINGS, body, nowhere)
         source = _input_shape(self.evaluator.evaluate(body.clauses(ClauseKind.INPUT)[0].value, body.scope), body)
         shape = source
         parts: list[_Section] = []
@@ -144,7 +142,8 @@ class _Lowering:
         if problems:
             raise SpecError(problems)
         self.count = self.counted(parts)
-        context = Context(settings, Place(None, self.count))
+        nowhere = Place(None, self.count)
+        context = Context(self.settings(DEFAULT_SETTINGS, body, nowhere), nowhere)
         for assertion in body.asserts:
             check_assert(assertion, body.scope, self.evaluator, context.place)
         chains: dict[ClauseKind, list[op.Chain]] = {ClauseKind.STEM: [], ClauseKind.STAGE: [], ClauseKind.HEAD: []}
@@ -381,10 +380,7 @@ class _Lowering:
         span = item.expression.span
         chain = as_chain(self.evaluator.resolve(item, place), span)
         if any(isinstance(part, Repetition) for part in chain.items):
-            message = "which units stand here depends on the number of units, or on their place"
-            raise fail(
-                "wrong-repetition", message, span, help="`count`, `index` and `position` are for arguments of operators"
-            )
+            raise units_that_wait(span)
         return chain
 
     def placement(self, body: Body, place: Place) -> PlacementValue:

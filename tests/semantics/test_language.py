@@ -358,3 +358,18 @@ def test_every_part_knows_where_it_was_written() -> None:
     assert lines["/stages/0/0/units/0/unit/branch/2"] == 8
     assert lines["/stages/0/0/units/0/unit/shortcut"] == 10
     assert lines["/stages/0/0/units/1/unit/shortcut"] == 9
+
+
+def test_count_cannot_say_how_many_units_there_are() -> None:
+    units = "unit u { branch conv(3x3, 8) shortcut identity }"
+    assert "depends on the number of units" in failing("input 8x8x8\nstage count * u", units)
+    assert "depends on the number of units" in failing("input 8x8x8\nstage u\nstage count * u", units)
+
+
+def test_settings_of_the_network_know_how_many_units_there_are() -> None:
+    built = network(
+        "input 8x8x8\ninit he(gain = 1 / count)\nstage 4 * u", "unit u { branch conv(3x3, 8) shortcut identity }"
+    )
+    (element,) = built.stages[0]
+    assert isinstance(element, op.Units)
+    assert element.runs[0].unit.branch == (op.Conv((3, 3), 8, padding=(1, 1), init=He(0.25)),)
