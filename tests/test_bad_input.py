@@ -259,7 +259,20 @@ ARGUMENTS = [
     case(
         "float for a count", net("head conv(3x3, ⟦16.0⟧)"), "wrong-argument", "a whole number from 1, and this is 16.0"
     ),
-    case("init", net("head conv(3x3, 16, init = ⟦relu⟧)"), "wrong-argument", "he, xavier, orthogonal, zero"),
+    case("std of normal", net("init ⟦normal⟧\n    head relu"), "missing-argument", "normal needs `std`"),
+    case(
+        "std of nothing",
+        net("init normal(⟦0⟧)\n    head relu"),
+        "wrong-argument",
+        "`std` of normal must be a number above 0",
+    ),
+    case(
+        "eps of a plain conv",
+        net("head conv(3x3, 16, eps = ⟦0.1⟧)"),
+        "wrong-argument",
+        "belongs to filters that are standardised",
+    ),
+    case("init", net("head conv(3x3, 16, init = ⟦relu⟧)"), "wrong-argument", "he, xavier, orthogonal, normal, zero"),
     case("gain", net("init he(gain = ⟦relu⟧)\n    head relu"), "wrong-argument", "`gain` of he must be a number"),
     case(
         "chain", net("head concat(relu, ⟦1⟧)"), "wrong-argument", "an argument of concat must be an operator or a chain"
@@ -333,7 +346,12 @@ ARGUMENTS = [
         "wrong-value",
         "`from` takes input or activated",
     ),
-    case("operator for an init", net("init ⟦relu⟧\n    head relu"), "wrong-value", "he, xavier, orthogonal or zero"),
+    case(
+        "operator for an init",
+        net("init ⟦relu⟧\n    head relu"),
+        "wrong-value",
+        "he, xavier, orthogonal, normal(std) or zero",
+    ),
     case(
         "unit on a shortcut",
         net("stage w", before=U + "unit w { branch relu shortcut ⟦u⟧ }"),

@@ -35,7 +35,7 @@ from resdsl.network.operators import (
     Units,
 )
 from resdsl.network.shapes import ShapeError, chain_output, output, with_channels
-from resdsl.network.types import He, Image, Init, Orthogonal, Pair, PerCopy, Shape, Tap, Vector, Xavier, Zero
+from resdsl.network.types import He, Image, Init, Normal, Orthogonal, Pair, PerCopy, Shape, Tap, Vector, Xavier, Zero
 from resdsl.source import Location, Source, Span
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ MAX_DEPTH = 512
 MAX_PROBLEMS = 20
 """No more than this many defects are told at once."""
 
-_INITS: dict[str, type[Init]] = {"he": He, "xavier": Xavier, "orthogonal": Orthogonal, "zero": Zero}
+_INITS: dict[str, type[Init]] = {"he": He, "xavier": Xavier, "orthogonal": Orthogonal, "normal": Normal, "zero": Zero}
 _INIT_NAMES: dict[type[Init], str] = {kind: name for name, kind in _INITS.items()}
 
 
@@ -115,7 +115,7 @@ def _write(part: _Part) -> Json:
             return _write_unit(part)
         case Network() | Run() | Shortcut() | Location():
             return _write_fields(part)
-        case He() | Xavier() | Orthogonal() | Zero():
+        case He() | Xavier() | Orthogonal() | Normal() | Zero():
             return {_INIT_NAMES[type(part)]: _write_fields(part)}
         case _:
             return {OPERATOR_NAMES[type(part)]: _write_fields(part)}

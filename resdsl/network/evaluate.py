@@ -96,12 +96,12 @@ def random_input(network: Network, batch: int, seed: int = 0) -> NDArray[np.floa
     return generator.standard_normal((batch, *extents), np.float32)
 
 
-def standardised(weight: Array, gain: Array) -> Array:
-    """Scaled weight standardisation: each filter's (W - mean) / (std * sqrt(fan_in)) * gain."""
+def standardised(weight: Array, gain: Array, eps: float) -> Array:
+    """Scaled weight standardisation: each filter's (W - mean) / sqrt((variance + eps) * fan_in) * gain."""
     fan_in = math.prod(weight.shape[1:])
     mean = weight.mean(axis=(1, 2, 3), keepdims=True)
     variance = weight.var(axis=(1, 2, 3), keepdims=True)
-    return (weight - mean) / np.sqrt(np.maximum(variance * fan_in, STANDARDISE_FLOOR)) * gain
+    return (weight - mean) / np.sqrt(np.maximum((variance + weight.dtype.type(eps)) * fan_in, STANDARDISE_FLOOR)) * gain
 
 
 class _Evaluation:
@@ -160,7 +160,8 @@ class _Evaluation:
         match operator:
             case Conv():
                 weight = self.weight(f"{name}.weight", x)
-                weight = standardised(weight, self.weight(f"{name}.gain", x)) if operator.standardise else weight
+                if operator.standardise:
+                    weight = standardised(weight, self.weight(f"{name}.gain", x), operator.eps)
                 y = _conv(operator, x, weight)
                 return y + self.weight(f"{name}.bias", x)[:, None, None] if operator.bias else y
             case Linear(bias=has_bias):
@@ -201,9 +202,8 @@ class _Evaluation:
                 borders = ((0, 0), (0, 0), (vertical, vertical), (horizontal, horizontal))
                 padded = np.pad(x, borders, constant_values=-np.inf)
                 return sliding_window_view(padded, kernel, (2, 3))[:, :, ::stride, ::stride].max(axis=(4, 5))
-            case AvgPool(kernel=kernel, stride=stride, padding=(vertical, horizontal)):
-                padded = np.pad(x, ((0, 0), (0, 0), (vertical, vertical), (horizontal, horizontal)))
-                return sliding_window_view(padded, kernel, (2, 3))[:, :, ::stride, ::stride].mean(axis=(4, 5))
+            case AvgPool():
+                return _avgpool(operator, x)
             case GlobalAvgPool():
                 return x.mean(axis=(2, 3))
             case Pad(channels=channels, stride=stride):
@@ -259,6 +259,16 @@ def _erf_of_scaled(x: Array) -> Array:
     """erf(x / sqrt(2)); numpy has none of its own."""
     values = [math.erf(value) for value in (x.ravel() * math.sqrt(0.5)).tolist()]
     return np.asarray(values, x.dtype).reshape(x.shape)
+
+
+def _avgpool(pool: AvgPool, x: Array) -> Array:
+    borders = ((0, 0), (0, 0), *((pad, pad) for pad in pool.padding))
+
+    def windows(values: Array) -> Array:
+        return sliding_window_view(np.pad(values, borders), pool.kernel, (2, 3))[:, :, :: pool.stride, :: pool.stride]
+
+    mean = windows(x).mean(axis=(4, 5))
+    return mean if pool.count_padding else mean / windows(np.ones_like(x[:1, :1])).mean(axis=(4, 5))
 
 
 def _sigmoid(x: Array) -> Array:

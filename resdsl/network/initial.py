@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resdsl.network.network import Network
-from resdsl.network.tensors import Constant, Normal, OrthogonalRows, network_tensors
+from resdsl.network.tensors import Constant, OrthogonalRows, network_tensors
+from resdsl.network.types import Normal
 
 Weights: TypeAlias = dict[str, NDArray[np.float32]]
 """Name in the state_dict -> array."""

@@ -14,7 +14,7 @@ from resdsl.network.types import He, Init, Pair, PerCopy, Shape, Tap
 
 @dataclass(frozen=True, slots=True)
 class Conv:
-    """2-D convolution. Padding is per side, (height, width)."""
+    """2-D convolution. Padding is per side, (height, width). `eps` belongs to `standardise`, and is 0 without it."""
 
     kernel: Pair
     channels: int
@@ -24,6 +24,7 @@ class Conv:
     bias: bool = False
     padding: Pair = (0, 0)
     standardise: bool = False
+    eps: float = 0.0
     init: Init = He()
 
 
@@ -138,11 +139,12 @@ class MaxPool:
 
 @dataclass(frozen=True, slots=True)
 class AvgPool:
-    """Mean over the window; padded zeros count."""
+    """Mean over the window; with `count_padding` padded zeros count, otherwise only what lies inside."""
 
     kernel: Pair
     stride: int
     padding: Pair = (0, 0)
+    count_padding: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,12 +24,7 @@ from resdsl.network.operators import (
     Units,
 )
 from resdsl.network.shapes import branch_output, output, shortcut_input, with_channels
-from resdsl.network.types import He, Image, Init, Orthogonal, Shape, Xavier, Zero
-
-
-@dataclass(frozen=True, slots=True)
-class Normal:
-    std: float
+from resdsl.network.types import He, Image, Init, Normal, Orthogonal, Shape, Xavier, Zero
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +181,8 @@ def _fill(init: Init, he_fan: int, fan_in: int, fan_out: int) -> Fill:
             return Normal(gain * math.sqrt(2.0 / (fan_in + fan_out)))
         case Orthogonal(gain=gain):
             return OrthogonalRows(gain)
+        case Normal():
+            return init
         case Zero():
             return Constant(0.0)
     assert_never(init)

@@ -72,8 +72,15 @@ class Orthogonal:
 
 
 @dataclass(frozen=True, slots=True)
+class Normal:
+    """Normal with mean 0, whatever the layer's size."""
+
+    std: float
+
+
+@dataclass(frozen=True, slots=True)
 class Zero:
     """All zeros."""
 
 
-Init: TypeAlias = He | Xavier | Orthogonal | Zero
+Init: TypeAlias = He | Xavier | Orthogonal | Normal | Zero

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from resdsl.diagnostics import fail
 from resdsl.network import operators as op
-from resdsl.network.types import He, Image, Init, Orthogonal, Pair, Shape, Xavier, Zero
+from resdsl.network.types import Image, Init, Pair, Shape
 from resdsl.semantics.signatures import Fitted, Kind, Parameter, Required, Signature, mismatch
 from resdsl.semantics.values import ChainValue, OperatorCall, SizeValue, Value
 from resdsl.source import Span
@@ -100,7 +100,7 @@ class Arguments:
         if not self.given("init"):
             return setting
         value = self.value("init")
-        assert isinstance(value, He | Xavier | Orthogonal | Zero)
+        assert isinstance(value, Init)
         return value
 
     def pair(self, name: str) -> Pair:
@@ -128,6 +128,9 @@ def build_operator(arguments: Arguments, shape: Shape, init: Init, lower: LowerC
     match a.signature.name:
         case "conv":
             kernel, dilation = a.pair("kernel"), a.whole("dilation")
+            if a.given("eps") and not a.boolean("standardise"):
+                message = "`eps` of conv belongs to filters that are standardised"
+                raise fail("wrong-argument", message, a.span("eps"), help="write `standardise = true` too")
             return op.Conv(
                 kernel=kernel,
                 channels=a.whole("channels"),
@@ -137,6 +140,7 @@ def build_operator(arguments: Arguments, shape: Shape, init: Init, lower: LowerC
                 bias=a.boolean("bias"),
                 padding=a.padding(kernel, dilation, None),
                 standardise=a.boolean("standardise"),
+                eps=a.number("eps"),
                 init=a.init(init),
             )
         case "linear":
@@ -176,7 +180,7 @@ def build_operator(arguments: Arguments, shape: Shape, init: Init, lower: LowerC
         case "avgpool":
             if not a.given("kernel"):
                 return op.GlobalAvgPool()
-            return op.AvgPool(a.pair("kernel"), a.whole("stride"), a.pair("padding"))
+            return op.AvgPool(a.pair("kernel"), a.whole("stride"), a.pair("padding"), a.boolean("count_padding"))
         case "pad":
             return op.Pad(a.whole("channels"), a.whole("stride"))
         case "flatten":

@@ -12,13 +12,14 @@ from dataclasses import replace
 from typing import assert_never
 
 from resdsl.diagnostics import SpecError, did_you_mean, fail
-from resdsl.network.types import He, Orthogonal, Tap, Xavier, Zero
+from resdsl.network.types import Tap, Zero
 from resdsl.semantics.program import LetDeclaration, Module, NetworkDeclaration, UnitDeclaration
 from resdsl.semantics.scope import Lazy, Place, Scope
 from resdsl.semantics.signatures import (
     INITS,
     PLACEMENT_CHAINS,
     SIGNATURES,
+    InitSignature,
     Kind,
     Parameter,
     Required,
@@ -201,8 +202,6 @@ class Evaluator:
                 return ChainValue((SettingUse(Setting(name), node.span),))
             case "zero":
                 return Zero()
-            case "he" | "xavier" | "orthogonal":
-                return {"he": He, "xavier": Xavier, "orthogonal": Orthogonal}[name]()
             case _:
                 return self.builtin_call(nodes.Call(node, (), node.span), scope, place)
 
@@ -280,19 +279,26 @@ class Evaluator:
             chains = {key: self.chain(argument.value, scope, place) for key, argument in found.items()}
             return PlacementValue(**chains)
         if name in INITS:
-            found = match_arguments(name, ["gain"], node.arguments)
-            if "gain" not in found:
-                return self.builtin(node.callee, scope, place)
-            gain = self.evaluate(found["gain"].value, scope, place)
-            if isinstance(gain, Deferred):
-                return Deferred(node, scope)
-            reason = mismatch(Kind.NUMBER, gain)
-            if reason or not isinstance(gain, int | float):
-                raise fail("wrong-argument", f"`gain` of {name} {reason}", found["gain"].value.span)
-            return {"he": He, "xavier": Xavier, "orthogonal": Orthogonal}[name](float(gain))
+            return self.init_call(INITS[name], node, scope, place)
         if name in VALUE_NAMES:
             raise fail("not-callable", f"`{name}` takes no arguments", node.span, help=f"write `{name}`")
         raise unknown_name(node.callee, scope.module, scope.bindings, called=True)
+
+    def init_call(self, signature: InitSignature, node: nodes.Call, scope: Scope, place: Place | None) -> Value:
+        name, parameter = node.callee.name, signature.parameter
+        found = match_arguments(name, [parameter], node.arguments).get(parameter)
+        if found is None:
+            if signature.default is None:
+                help = f"write for instance `{name}({parameter} = 0.02)`"
+                raise fail("missing-argument", f"{name} needs `{parameter}`", node.span, help=help)
+            return signature.make(signature.default)
+        value = self.evaluate(found.value, scope, place)
+        if isinstance(value, Deferred):
+            return Deferred(node, scope)
+        reason = mismatch(signature.kind, value)
+        if reason or not isinstance(value, int | float):
+            raise fail("wrong-argument", f"`{parameter}` of {name} {reason}", found.value.span)
+        return signature.make(float(value))
 
     def operator_call(self, signature: Signature, node: nodes.Call, scope: Scope, place: Place | None) -> ChainValue:
         if signature.variadic:

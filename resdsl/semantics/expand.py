@@ -17,7 +17,7 @@ from typing import TypeAlias, assert_never
 from resdsl.network import operators as op
 from resdsl.network.network import Network, distinct_units, inner_chains, unit_chains
 from resdsl.network.shapes import chain_output, output, with_channels
-from resdsl.network.types import He, Image, Init, Orthogonal, Pair, PerCopy, Shape, Tap, Vector, Xavier, Zero
+from resdsl.network.types import He, Image, Init, Normal, Orthogonal, Pair, PerCopy, Shape, Tap, Vector, Xavier, Zero
 from resdsl.semantics.evaluate import CALL_NAMES, VALUE_NAMES
 from resdsl.semantics.names import walk
 from resdsl.semantics.signatures import SIGNATURES, Kind, Parameter
@@ -187,7 +187,7 @@ class _Writer:
                 return None if value == _derived_padding(operator) else _padding(value)
             case Kind.COUNT:
                 return nodes.Integer(value, _SPAN)
-            case Kind.NUMBER | Kind.POSITIVE | Kind.PROBABILITY | Kind.FRACTION:
+            case Kind.NUMBER | Kind.POSITIVE | Kind.POSITIVE_OR_ZERO | Kind.PROBABILITY | Kind.FRACTION:
                 return _name(columns[value]) if isinstance(value, tuple) else _number(value)
             case Kind.BOOLEAN:
                 return nodes.Boolean(value, _SPAN)
@@ -300,6 +300,8 @@ def _init(init: Init) -> nodes.Expression:
             name = "xavier"
         case Orthogonal(gain=gain):
             name = "orthogonal"
+        case Normal(std=std):
+            return nodes.Call(_name("normal"), (_argument(_number(std), "std"),), _SPAN)
         case Zero():
             return _name("zero")
     return _name(name) if gain == 1 else nodes.Call(_name(name), (_argument(_number(gain), "gain"),), _SPAN)

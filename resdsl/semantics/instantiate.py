@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from resdsl.diagnostics import did_you_mean, fail
-from resdsl.network.types import He, Init, Orthogonal, Tap, Xavier, Zero
+from resdsl.network.types import Init, Tap
 from resdsl.semantics.evaluate import Evaluator, match_arguments, truth
 from resdsl.semantics.program import NetworkDeclaration, UnitDeclaration
 from resdsl.semantics.scope import Lazy, Place, Scope
@@ -76,9 +76,9 @@ class Body:
         if clause is None:
             return None
         value = self.evaluator.evaluate(clause.value, self.scope, place)
-        if not isinstance(value, He | Xavier | Orthogonal | Zero):
+        if not isinstance(value, Init):
             message = f"an initialisation must stand here, and this is {kind_of(value)}"
-            raise fail("wrong-value", message, clause.value.span, help="he, xavier, orthogonal or zero")
+            raise fail("wrong-value", message, clause.value.span, help="he, xavier, orthogonal, normal(std) or zero")
         return value
 
     def tap(self, kind: ClauseKind, default: Tap, place: Place) -> Tap:

@@ -211,7 +211,9 @@ class _NameCheck:
         signature = SIGNATURES.get(callee)
         try:
             if signature is None:
-                match_arguments(callee, ["gain"] if callee in INITS else list(PLACEMENT_CHAINS), node.arguments)
+                match_arguments(
+                    callee, [INITS[callee].parameter] if callee in INITS else list(PLACEMENT_CHAINS), node.arguments
+                )
             elif not signature.variadic:
                 positional = [p.name for p in signature.parameters if not p.keyword_only]
                 names = [p.name for p in signature.parameters]

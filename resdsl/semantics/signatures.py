@@ -5,11 +5,12 @@ What a call becomes in the network is in build.py; what shapes it takes is in ne
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias, assert_never
 
-from resdsl.network.types import He, Orthogonal, Xavier, Zero
+from resdsl.network.types import He, Init, Normal, Orthogonal, Xavier
 from resdsl.semantics.values import (
     IDENTITY,
     Bound,
@@ -34,11 +35,12 @@ class Kind(Enum):
     COUNT = "a whole number from 1"
     NUMBER = "a number"
     POSITIVE = "a number above 0"
+    POSITIVE_OR_ZERO = "a number from 0"
     PROBABILITY = "a number from 0 to below 1"
     FRACTION = "a number above 0, up to 1"
     BOOLEAN = "true or false"
     CHAIN = "an operator or a chain"
-    INIT = "an initialisation (he, xavier, orthogonal, zero)"
+    INIT = "an initialisation (he, xavier, orthogonal, normal, zero)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,7 @@ _TABLE = (
             _P("bias", Kind.BOOLEAN, False),
             _P("padding", Kind.PADDING, _ODD),
             _P("standardise", Kind.BOOLEAN, False),
+            _P("eps", Kind.POSITIVE_OR_ZERO, 0),
             _INIT,
         ),
     ),
@@ -162,6 +165,7 @@ _TABLE = (
             _P("kernel", Kind.WINDOW, Derived("everything: the mean over all positions, a vector")),
             _P("stride", Kind.COUNT, Derived("required with a kernel")),
             _P("padding", Kind.PADDING, 0),
+            _P("count_padding", Kind.BOOLEAN, True),
         ),
     ),
     Signature("pad", (_P("channels", Kind.COUNT, Fitted(None)), _P("stride", Kind.COUNT, Fitted(1)))),
@@ -173,8 +177,25 @@ _TABLE = (
 SIGNATURES: dict[str, Signature] = {signature.name: signature for signature in _TABLE}
 
 PLACEMENT_CHAINS = ("pre", "mid", "post", "after")
-INITS = ("he", "xavier", "orthogonal")
-"""Initialisations with a gain; `zero` has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class InitSignature:
+    """An initialisation as users call it: its one parameter, and what that is by default (None: it must be given)."""
+
+    make: Callable[[float], Init]
+    parameter: str
+    kind: Kind
+    default: float | None
+
+
+INITS: dict[str, InitSignature] = {
+    "he": InitSignature(He, "gain", Kind.NUMBER, 1.0),
+    "xavier": InitSignature(Xavier, "gain", Kind.NUMBER, 1.0),
+    "orthogonal": InitSignature(Orthogonal, "gain", Kind.NUMBER, 1.0),
+    "normal": InitSignature(Normal, "std", Kind.POSITIVE, None),
+}
+"""Initialisations with a number; `zero` has none."""
 
 
 def mismatch(kind: Kind, value: Value) -> str:
@@ -195,6 +216,8 @@ def mismatch(kind: Kind, value: Value) -> str:
             good = number is not None
         case Kind.POSITIVE:
             good = number is not None and number > 0
+        case Kind.POSITIVE_OR_ZERO:
+            good = number is not None and number >= 0
         case Kind.PROBABILITY:
             good = number is not None and 0 <= number < 1
         case Kind.FRACTION:
@@ -204,7 +227,7 @@ def mismatch(kind: Kind, value: Value) -> str:
         case Kind.CHAIN:
             good = isinstance(value, ChainValue)
         case Kind.INIT:
-            good = isinstance(value, He | Xavier | Orthogonal | Zero)
+            good = isinstance(value, Init)
         case _:
             assert_never(kind)
     if good and number is not None and abs(number) > MAX_FLOAT32:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, TypeAlias, assert_never
 
-from resdsl.network.types import He, Init, Orthogonal, Tap, Xavier, Zero
+from resdsl.network.types import He, Init, Normal, Orthogonal, Tap, Xavier, Zero
 from resdsl.source import Source, Span
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def kind_of(value: Value) -> str:
             return "a placement"
         case Tap():
             return "a tap"
-        case He() | Xavier() | Orthogonal() | Zero():
+        case He() | Xavier() | Orthogonal() | Normal() | Zero():
             return "an initialisation"
         case Deferred():
             return "a value that depends on the unit's place"
@@ -192,6 +192,8 @@ def format_value(value: Value) -> str:
         case He() | Xavier() | Orthogonal():
             name = type(value).__name__.lower()
             return name if value.gain == 1 else f"{name}(gain = {format_number(value.gain)})"
+        case Normal(std=std):
+            return f"normal(std = {format_number(std)})"
         case Zero():
             return "zero"
         case Deferred(expression=expression):

@@ -100,8 +100,8 @@ class _Body(ABC):
         return name
 
     @abstractmethod
-    def weight(self, name: str) -> str:
-        """The value that holds the tensor of this name."""
+    def weight(self, name: str, eps: float | None = None) -> str:
+        """The value that holds the tensor of this name; with `eps`, filters that are standardised with it."""
 
     @abstractmethod
     def constant(self, values: object, kind: type[np.generic] = np.int64) -> str:
@@ -207,9 +207,9 @@ class _Body(ABC):
                 return self.node("Mul", name, [x, spread])
             case op.MaxPool(kernel=kernel, stride=stride, padding=padding):
                 return self.node("MaxPool", name, [x], kernel_shape=kernel, strides=(stride,) * 2, pads=padding * 2)
-            case op.AvgPool(kernel=kernel, stride=stride, padding=padding):
+            case op.AvgPool(kernel=kernel, stride=stride, padding=padding, count_padding=counts):
                 window = {"kernel_shape": kernel, "strides": (stride,) * 2, "pads": padding * 2}
-                return self.node("AveragePool", name, [x], count_include_pad=1, **window)
+                return self.node("AveragePool", name, [x], count_include_pad=int(counts), **window)
             case op.GlobalAvgPool():
                 return self.node("Flatten", name, [self.node("GlobalAveragePool", f"{name}.mean", [x])], axis=1)
             case op.Pad(channels=channels, stride=stride):
@@ -233,7 +233,7 @@ class _Body(ABC):
         assert_never(operator)
 
     def conv(self, name: str, conv: op.Conv, x: str) -> str:
-        inputs = [x, self.weight(f"{name}.weight")]
+        inputs = [x, self.weight(f"{name}.weight", conv.eps if conv.standardise else None)]
         if conv.bias:
             inputs.append(self.weight(f"{name}.bias"))
         return self.node(
@@ -319,15 +319,15 @@ class _Graph(_Body):
         self.model = model
         self.weights = weights
         self.written: set[str] = set()
-        self.functions: dict[op.Unit, tuple[str, list[str]]] | None = {} if functions else None
+        self.functions: dict[op.Unit, tuple[str, dict[str, float | None]]] | None = {} if functions else None
 
-    def weight(self, name: str) -> str:
+    def weight(self, name: str, eps: float | None = None) -> str:
         if name not in self.written:
             self.written.add(name)
             values = self.weights[name]
-            gain = f"{name.removesuffix('.weight')}.gain"
-            if gain in self.weights and name.endswith(".weight"):
-                values = standardised(values.astype(np.float64), self.weights[gain].astype(np.float64))
+            if eps is not None:
+                gain = self.weights[f"{name.removesuffix('.weight')}.gain"]
+                values = standardised(values.astype(np.float64), gain.astype(np.float64), eps)
             self.initialiser(name, values.astype(np.float32, copy=False))
         return name
 
@@ -349,12 +349,12 @@ class _Graph(_Body):
             self.functions[unit] = self.function(unit)
         name, weights = self.functions[unit]
         output = prefix.removesuffix(".")
-        inputs = [x, *(self.weight(f"{prefix}{weight}") for weight in weights)]
+        inputs = [x, *(self.weight(f"{prefix}{weight}", eps) for weight, eps in weights.items())]
         self.model.graph.node.add(op_type=name, name=output, domain=FUNCTION_DOMAIN, input=inputs, output=[output])
         return output
 
-    def function(self, unit: op.Unit) -> tuple[str, list[str]]:
-        """Adds a function for a unit; its name and the weights it takes behind x."""
+    def function(self, unit: op.Unit) -> tuple[str, dict[str, float | None]]:
+        """Adds a function for a unit; its name and the weights it takes behind x, as `weight` is called for them."""
         assert self.functions is not None
         if not self.functions:
             self.model.opset_import.add(domain=FUNCTION_DOMAIN, version=1)
@@ -377,11 +377,10 @@ class _Function(_Body):
     def __init__(self, opset: int) -> None:
         self.proto = onnx.FunctionProto()
         super().__init__(self.proto.node, opset)
-        self.weights: list[str] = []
+        self.weights: dict[str, float | None] = {}
 
-    def weight(self, name: str) -> str:
-        if name not in self.weights:
-            self.weights.append(name)
+    def weight(self, name: str, eps: float | None = None) -> str:
+        self.weights[name] = eps
         return name
 
     def constant(self, values: object, kind: type[np.generic] = np.int64) -> str:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from resdsl.network import operators as op
 from resdsl.network.names import Named
 from resdsl.network.shapes import output, with_channels
-from resdsl.network.tensors import Normal, operator_tensors
-from resdsl.network.types import He, Image, Init, Orthogonal, PerCopy, Shape, Xavier, Zero
+from resdsl.network.tensors import operator_tensors
+from resdsl.network.types import He, Image, Init, Normal, Orthogonal, PerCopy, Shape, Xavier, Zero
 
 LONG = 64
 """An expression of more characters than this is assigned before more is applied to it."""
@@ -56,16 +56,19 @@ class ChannelNorm(nn.LayerNorm):
 ''',
     "StandardisedConv2d": '''
 class StandardisedConv2d(nn.Conv2d):
-    """Convolution whose filters are (W - mean) / (std * sqrt(fan_in)), times a learned gain."""
+    """Convolution whose filters are (W - mean) / sqrt((variance + eps) * fan_in), times a learned gain."""
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int | tuple[int, int], **arguments) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int | tuple[int, int], eps: float = 0.0, **arguments
+    ) -> None:
         super().__init__(in_channels, out_channels, kernel_size, **arguments)
+        self.eps = eps
         self.gain = nn.Parameter(torch.ones(out_channels, 1, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         variance, mean = torch.var_mean(self.weight, dim=(1, 2, 3), correction=0, keepdim=True)
         fan_in = self.weight[0].numel()
-        weight = (self.weight - mean) / (variance * fan_in).clamp(min=1e-4).sqrt() * self.gain
+        weight = (self.weight - mean) / ((variance + self.eps) * fan_in).clamp(min=1e-4).sqrt() * self.gain
         return F.conv2d(x, weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
 ''',
     "SqueezeExcite": '''
@@ -168,8 +171,9 @@ def call(named: Named, operator: op.Operator, shape: Shape, x: str, scope: Scope
         case op.MaxPool(kernel=kernel, stride=stride, padding=padding):
             pads = f", padding={_pair(padding)}" if padding != (0, 0) else ""
             return f"F.max_pool2d({x}, {_pair(kernel)}, stride={hole('stride', stride)}{pads})"
-        case op.AvgPool(kernel=kernel, stride=stride, padding=padding):
+        case op.AvgPool(kernel=kernel, stride=stride, padding=padding, count_padding=counts):
             pads = f", padding={_pair(padding)}" if padding != (0, 0) else ""
+            pads += "" if counts else ", count_include_pad=False"
             return f"F.avg_pool2d({x}, {_pair(kernel)}, stride={hole('stride', stride)}{pads})"
         case op.GlobalAvgPool():
             return f"{_operand(x)}.mean(dim=(2, 3))"
@@ -268,6 +272,8 @@ def _conv_arguments(conv: op.Conv, channels: int, hole: Hole) -> str:
         parts.append(f"groups={hole('channels', conv.groups)}")
     if not conv.bias:
         parts.append("bias=False")
+    if conv.eps != 0:
+        parts.append(f"eps={conv.eps!r}")
     return ", ".join(parts)
 
 
@@ -295,6 +301,8 @@ def _start(name: str, operator: op.Operator, shape: Shape, scope: Scope) -> None
                 scope.started.append((f"nn.init.xavier_normal_({{}}{_unless(gain, 1.0, 'gain')})", target))
             case Orthogonal(gain=gain):
                 scope.started.append((f"nn.init.orthogonal_({{}}{_unless(gain, 1.0, 'gain')})", target))
+            case Normal(std=std):
+                scope.started.append((f"nn.init.normal_({{}}, std={scope.hole('std', std)})", target))
             case Zero():
                 scope.started.append(("nn.init.zeros_({})", target))
 

@@ -19,7 +19,7 @@ from resdsl.network import document as document_module
 from resdsl.network.document import from_document, from_json, to_document, to_json
 from resdsl.network.network import Network
 from resdsl.network.operators import OPERATORS, Conv, Dropout, Run, Scale, Shortcut, Unit, Units
-from resdsl.network.types import He, Image, Orthogonal, Tap, Vector, Xavier, Zero
+from resdsl.network.types import He, Image, Normal, Orthogonal, Tap, Vector, Xavier, Zero
 from resdsl.source import Location, Source
 from resdsl.spec import build, open_spec
 
@@ -234,6 +234,8 @@ TYPES: dict[str, list[Any]] = {
     "float": [
         {"$ref": "#/$defs/eps"},
         {"type": "number"},
+        {"type": "number", "minimum": 0},
+        {"type": "number", "exclusiveMinimum": 0},
         {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
     ],
     "str": [{"$ref": "#/$defs/name"}, {"$ref": "#/$defs/label"}, {"type": "string"}],
@@ -250,7 +252,7 @@ TYPES: dict[str, list[Any]] = {
 }
 """How the schema may say that a field has a type."""
 
-INITS = {"he": He, "xavier": Xavier, "orthogonal": Orthogonal, "zero": Zero}
+INITS = {"he": He, "xavier": Xavier, "orthogonal": Orthogonal, "normal": Normal, "zero": Zero}
 OTHERS = {"run": Run, "unit": Unit, "shortcut": Shortcut, "location": Location}
 
 
