@@ -40,15 +40,17 @@ class Diagnostic:
     help: str = ""
     severity: Severity = Severity.ERROR
 
-    def render(self) -> str:
-        """Text for a terminal: the message, the line with carets, notes and help."""
+    def render(self, *, all_notes: bool = False) -> str:
+        """Text for a terminal: the message, the line with carets, notes and help. Long lists of notes lose their middle
+        unless `all_notes` is set.
+        """
         lines = [f"{self.severity.value}[{self.code}]: {self.message}"]
         gutter = ""
         if self.span is not None:
             gutter, excerpt = _excerpt(self.span, self.label)
             lines += excerpt
         notes = self.notes
-        if len(notes) > MAX_SHOWN_NOTES:
+        if len(notes) > MAX_SHOWN_NOTES and not all_notes:
             notes = (*notes[: MAX_SHOWN_NOTES - 2], f"… {len(notes) - MAX_SHOWN_NOTES + 1} more …", notes[-1])
         lines += [f"{gutter} = {note}" for note in notes]
         if self.help:

@@ -1,7 +1,7 @@
 """The networks of the papers against hand-written PyTorch modules that share no code with the compiler.
 
 Weights are carried over by position: both sides register them in the order of execution, branch before shortcut.
-Outputs, losses and gradients are equal in float64, in evaluation and (without dropout) in training mode.
+Outputs, losses and gradients are equal in float64, in evaluation and in training mode, with the same random draws.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import torch
 from _pytest.mark.structures import ParameterSet
 from torch import nn
 
+from resdsl.network.tensors import network_tensors
+from resdsl.network.types import Image
 from resdsl.spec import Parameter, build
 from resdsl.targets.torch_module import torch_module
 from resdsl.weights import CALIBRATED, network_weights
@@ -28,6 +30,18 @@ from tests.references.cifar_basic import (
     Placement,
     Scale,
     Shortcut,
+)
+from tests.references.related import (
+    BasicImageNet,
+    BasicOptions,
+    BranchScale,
+    Highway,
+    NShortcut,
+    PlainCifar,
+    SEBasic,
+    SkipInit,
+    StochasticDepth,
+    Wide,
 )
 
 TOLERANCE = 1e-9
@@ -87,6 +101,64 @@ ROWS = [
     row("imagenet", "preact152", SMALL_IMAGE, lambda: imagenet((3, 8, 36, 3), P.PRE)),
     row("imagenet", "resnet200", SMALL_IMAGE, lambda: imagenet((3, 24, 36, 3), P.POST)),
     row("imagenet", "preact200", SMALL_IMAGE, lambda: imagenet((3, 24, 36, 3), P.PRE)),
+    *(row("cifar", f"resnet{6 * n + 2}", {}, lambda n=n: BasicOptions(n, "A", pre=False)) for n in (3, 5, 7, 9, 200)),
+    *(row("cifar", f"preact{6 * n + 2}", {}, lambda n=n: BasicOptions(n, "A", pre=True)) for n in (3, 5, 7, 9, 200)),
+    *(row("cifar", f"plain{6 * n + 2}", {}, lambda n=n: PlainCifar(n)) for n in (3, 5, 7, 9)),
+    *(
+        row(
+            "cifar_options",
+            f"{'preact' if pre else 'resnet'}{6 * n + 2}_{option.lower()}",
+            {},
+            lambda n=n, option=option, pre=pre: BasicOptions(n, option, pre=pre),
+        )
+        for pre in (False, True)
+        for option in ("B", "C")
+        for n in (3, 5, 7, 9, 18, 200)
+        if (option, n) != ("C", 200)
+    ),
+    *(
+        row("imagenet_basic", f"{name}{depth}{suffix}", SMALL_IMAGE, lambda make=make, blocks=blocks: make(blocks))
+        for depth, blocks in ((18, (2, 2, 2, 2)), (34, (3, 4, 6, 3)))
+        for name, suffix, make in (
+            ("resnet", "", lambda blocks: BasicImageNet(blocks, "B", pre=False)),
+            ("resnet", "_a", lambda blocks: BasicImageNet(blocks, "A", pre=False)),
+            ("preact", "", lambda blocks: BasicImageNet(blocks, "B", pre=True)),
+            ("plain", "", lambda blocks: BasicImageNet(blocks, "A", pre=False, plain=True)),
+        )
+    ),
+    row("imagenet_basic", "resnet34_c", SMALL_IMAGE, lambda: BasicImageNet((3, 4, 6, 3), "C", pre=False)),
+    *(
+        row("highway", f"highway{layers + 2}", {}, lambda layers=layers: Highway(layers, 50, -2))
+        for layers in (8, 18, 48, 98)
+    ),
+    *(
+        row(
+            "n_shortcut",
+            f"shortcut{n}{'' if position == 'linear' else f'_{position}'}",
+            {},
+            lambda n=n, units=units, position=position: NShortcut(n, units, 10, position),
+        )
+        for n, units in ((1, 16), (2, 8), (3, 5), (4, 4))
+        for position in ("linear", "pre", "mid", "post")
+        if (n, position) != (1, "mid")
+    ),
+    row("stochastic_depth", "stochastic110", {}, lambda: StochasticDepth(18, 0.5)),
+    row("stochastic_depth", "stochastic1202", {}, lambda: StochasticDepth(200, 0.5)),
+    row(
+        "stochastic_depth",
+        "stochastic110_rescaled",
+        {},
+        lambda: StochasticDepth(18, 0.5, per_sample=True, rescale=True),
+    ),
+    row("wide_resnet", "wrn_16_4", {}, lambda: Wide(2, 4, 0.0)),
+    row("wide_resnet", "wrn_16_4_dropout", {}, lambda: Wide(2, 4, 0.3)),
+    row("wide_resnet", "wrn_28_10_dropout", {}, lambda: Wide(4, 10, 0.3)),
+    row("branch_scale", "rezero110", {}, lambda: BranchScale(18, "scalar", 0.0)),
+    row("branch_scale", "rezero56", {}, lambda: BranchScale(9, "scalar", 0.0)),
+    row("branch_scale", "layerscale110", {}, lambda: BranchScale(18, "channel", 1e-6)),
+    row("branch_scale", "skipinit_16_4", {}, lambda: SkipInit(2, 4, 0.0)),
+    row("senet", "seresnet20", {}, lambda: SEBasic(3, 16)),
+    row("senet", "seresnet110", {}, lambda: SEBasic(18, 16)),
 ]
 
 
@@ -96,19 +168,23 @@ def test_equals_the_reference(
 ) -> None:
     built = build(SPECS / f"{file}.resnet", network, parameters)
     module = torch_module(built, network_weights(built, CALIBRATED)).double()
-    reference = carry_over(module, make().double())
+    tensors = network_tensors(built)
+    reference = carry_over(module, make().double(), [tensor.name for tensor in tensors])
+    order = {module: [tensor.name for tensor in tensors if tensor.trainable]}
     shape = built.input
-    x = torch.randn(2, shape.channels, shape.height, shape.width, dtype=torch.float64, generator=seeded(1))
+    extents = (shape.channels, shape.height, shape.width) if isinstance(shape, Image) else (shape.channels,)
+    x = torch.randn(2, *extents, dtype=torch.float64, generator=seeded(1))
     labels = torch.tensor([1, 2])
-    modes = (False,) if "dropout" in network else (False, True)
-    for training in modes:
+    for training in (False, True):
         outputs, gradients = [], []
         for net in (module.train(training), reference.train(training)):
             net.zero_grad()
+            torch.manual_seed(7)
             y = net(x)
             nn.functional.cross_entropy(y, labels).backward()
             outputs.append(y.detach())
-            gradients.append([parameter.grad for parameter in net.parameters()])
+            parameters_of = dict(net.named_parameters())
+            gradients.append([parameters_of[name].grad for name in order.get(net, parameters_of)])
         assert outputs[0].isfinite().all()
         assert not torch.allclose(outputs[1][0], outputs[1][1], rtol=1e-6), "different inputs give the same output"
         assert relative(outputs[0], outputs[1]) <= TOLERANCE
@@ -118,9 +194,10 @@ def test_equals_the_reference(
             assert float((mine - theirs).abs().max()) <= TOLERANCE * largest
 
 
-def carry_over(module: nn.Module, reference: nn.Module) -> nn.Module:
-    """The reference with the module's weights, by position."""
-    mine = [v for name, v in module.state_dict().items() if not name.endswith("num_batches_tracked")]
+def carry_over(module: nn.Module, reference: nn.Module, order: list[str]) -> nn.Module:
+    """The reference with the module's weights, by position; `order`: the module's tensors in the order of execution."""
+    state = module.state_dict()
+    mine = [state[name] for name in order]
     names = [name for name in reference.state_dict() if not name.endswith("num_batches_tracked")]
     assert len(mine) == len(names)
     reference.load_state_dict(dict(zip(names, mine, strict=True)), strict=False)

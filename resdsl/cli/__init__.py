@@ -15,6 +15,7 @@ COMMANDS = {
     "check": "Say what is wrong with specs.",
     "show": "Show units, shapes, parameters and costs of a network.",
     "verify": "Compare every target on the same input.",
+    "weights": "Convert weights of other libraries.",
     "completion": "Print the shell's completion script.",
 }
 """Each is the function of its name in the module of its name."""

@@ -104,12 +104,12 @@ def library_options(root: Path | None, max_units: int) -> Options:
 
 
 @contextmanager
-def reporting() -> Generator[None]:
+def reporting(*, all_notes: bool = False) -> Generator[None]:
     """Prints the diagnostics of a SpecError to standard error and leaves with 1, or 2 for wrong use."""
     try:
         yield
     except SpecError as error:
-        report(error.diagnostics)
+        report(error.diagnostics, all_notes=all_notes)
     except MemoryError:
         report(
             (Diagnostic("out-of-memory", "this takes more memory than there is", help="see `resdsl show` for sizes"),)
@@ -119,8 +119,8 @@ def reporting() -> Generator[None]:
         raise SystemExit(1) from None
 
 
-def report(diagnostics: tuple[Diagnostic, ...]) -> NoReturn:
+def report(diagnostics: tuple[Diagnostic, ...], *, all_notes: bool = False) -> NoReturn:
     for diagnostic in diagnostics:
-        click.echo(diagnostic.render() + "\n", err=True)
+        click.echo(diagnostic.render(all_notes=all_notes) + "\n", err=True)
     usage = all(d.code in USAGE_CODES or (d.span and d.span.source.name.startswith("-p ")) for d in diagnostics)
     raise SystemExit(2 if usage else 1)

@@ -18,22 +18,30 @@ from resdsl.weights.conventions import LIBRARIES, Blocks, Convention
 Arrays: TypeAlias = Mapping[str, NDArray[np.generic]]
 
 COUNTER = ".num_batches_tracked"
+"""PyTorch's BatchNorm counts batches; no computation reads it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unmatched:
+    """A tensor, of the network or (unused) of the library, and what is known of why it has no partner."""
+
+    name: str
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
     """What became of a library's tensors.
 
-    arrays: by the network's names, in its shapes. missing: tensors of the network that the library's do not hold, with
-    what was looked for. misshapen: those found with another number of elements or order of axes. unused: names of the
-    library's that no tensor of the network takes.
+    arrays: by the network's names, in its shapes. missing: tensors of the network that the library's do not hold.
+    misshapen: those found in another shape. unused: tensors of the library's that none of the network takes.
     """
 
     convention: Convention
     arrays: dict[str, NDArray[np.generic]]
-    missing: tuple[str, ...]
-    misshapen: tuple[str, ...]
-    unused: tuple[str, ...]
+    missing: tuple[Unmatched, ...]
+    misshapen: tuple[Unmatched, ...]
+    unused: tuple[Unmatched, ...]
 
     @property
     def complete(self) -> bool:
@@ -56,8 +64,8 @@ def convert(network: Network, found: Arrays, library: str) -> Conversion:
 def convert_by(convention: Convention, shapes: Mapping[str, tuple[int, ...]], found: Arrays) -> Conversion:
     """The tensors `found` under the names of one convention, for tensors of these names and shapes."""
     arrays: dict[str, NDArray[np.generic]] = {}
-    missing: list[str] = []
-    misshapen: list[str] = []
+    missing: list[Unmatched] = []
+    misshapen: list[Unmatched] = []
     used: set[str] = set()
     rules = [(_compiled(ours), theirs) for ours, theirs in convention.rules]
     for name, shape in shapes.items():
@@ -66,17 +74,17 @@ def convert_by(convention: Convention, shapes: Mapping[str, tuple[int, ...]], fo
         absent = [part for part in names if part not in found]
         used.update(names)
         if not names:
-            missing.append(f"{name} ({convention.name} has no name for it)")
+            missing.append(Unmatched(name, f"{convention.name} has no such layer"))
         elif absent:
-            missing.append(f"{name} ({', '.join(absent)})")
+            missing.append(Unmatched(name, f"looked for {', '.join(absent)}"))
         else:
             array = _joined([[found[part] for part in row] for row in rows])
             if array is None or _extents(array.shape) != _extents(shape):
                 has = " + ".join(_text(found[part].shape) for part in names)
-                misshapen.append(f"{name} is {_text(shape)}, and {', '.join(names)} {has}")
+                misshapen.append(Unmatched(name, f"must be {_text(shape)}; {', '.join(names)} is {has}"))
             else:
                 arrays[name] = array.reshape(shape)
-    unused = tuple(name for name in found if name not in used and not name.endswith(COUNTER))
+    unused = tuple(Unmatched(name) for name in found if name not in used and not name.endswith(COUNTER))
     return Conversion(convention, arrays, tuple(missing), tuple(misshapen), unused)
 
 

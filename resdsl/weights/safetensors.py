@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import load_file  # pyright: ignore[reportUnknownVariableType]
+from safetensors.numpy import load_file, save  # pyright: ignore[reportUnknownVariableType]
 
 from resdsl.diagnostics import fail
+
+
+def write_safetensors(arrays: Mapping[str, NDArray[np.generic]]) -> bytes:
+    """The bytes of a file that holds these arrays under these names."""
+    return save(dict(arrays), metadata={"format": "pt"})
 
 
 def read_safetensors(path: Path) -> dict[str, NDArray[np.generic]]:

@@ -17,8 +17,8 @@ from resdsl.network.types import Image
 from resdsl.spec import build
 from resdsl.targets.torch_module import torch_module
 from resdsl.verify import EXACT, FACTOR, FLOOR
-from resdsl.weights.convert import Conversion, convert, convert_by
 from resdsl.weights import fit_weights
+from resdsl.weights.convert import Conversion, convert, convert_by
 from tests.networks import SPECS
 from tests.peers.cases import CASES, Case
 from tests.peers.libraries import peer

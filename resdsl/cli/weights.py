@@ -1,0 +1,60 @@
+"""`resdsl weights`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from resdsl import api
+from resdsl.cli.options import library_options, network_options, read_parameters, read_spec, reporting
+from resdsl.cli.writing import write
+from resdsl.weights import convert_weights
+from resdsl.weights.conventions import LIBRARIES
+from resdsl.weights.safetensors import write_safetensors
+
+
+@click.group("weights", no_args_is_help=True)
+def command() -> None:
+    """Convert weights of other libraries.
+
+    \b
+    resdsl weights convert resnet50.pth --from torchvision --spec std/imagenet --network resnet50 -o resnet50.safetensors
+    """
+
+
+@command.command("convert", no_args_is_help=True)
+@click.argument("file")
+@click.option("--from", "library", type=click.Choice(list(LIBRARIES)), required=True, help="Whose names the file has.")
+@click.option("--spec", required=True, metavar="SPEC", help="A file, std/NAME for a packaged spec, or - for standard input.")  # fmt: skip
+@network_options
+@click.option("-o", "--output", "out", required=True, metavar="OUT", help="The .safetensors file to write, - for standard output.")  # fmt: skip
+def convert(
+    file: str,
+    library: str,
+    spec: str,
+    network: str | None,
+    parameters: tuple[str, ...],
+    root: Path | None,
+    max_units: int,
+    out: str,
+) -> None:
+    """Write the weights in FILE under the names of a network of SPEC.
+
+    FILE is a .safetensors file or a PyTorch checkpoint with a state_dict of a model of the library. Every tensor of the
+    network must be in it, and it must hold no other: otherwise the command says what did not match, writes nothing and
+    exits with 1. What tensors cannot tell, as which convolution strides, it says when it is done.
+
+    \b
+    resdsl weights convert resnet50.pth --from torchvision --spec std/imagenet --network resnet50 \\
+        -p stride_3x3=true -o resnet50.safetensors
+    resdsl verify std/imagenet --network resnet50 -p stride_3x3=true --weights resnet50.safetensors
+    """
+    with reporting(all_notes=True):
+        options = library_options(root, max_units)
+        built = api.build(read_spec(spec), network, read_parameters(parameters), options=options)
+        weights, convention = convert_weights(built, file, library)
+        write(write_safetensors(weights), out)
+    lines = [f"{out}: the {len(weights)} tensors of {built.name}, from {file} with the names of {convention.name}"]
+    lines += [f"  the tensors do not show it: {note}" for note in convention.notes]
+    click.echo("\n".join(lines), err=True)
