@@ -59,8 +59,6 @@ _RESNET: tuple[Rule, ...] = (
     ("stem_bn", "bn1"),
     ("stage{s}.{u}.conv{k}", "layer{s}.{u}.conv{k}"),
     ("stage{s}.{u}.bn{k}", "layer{s}.{u}.bn{k}"),
-    ("stage{s}.{u}.se.reduce", "layer{s}.{u}.se.fc1"),
-    ("stage{s}.{u}.se.expand", "layer{s}.{u}.se.fc2"),
     ("stage{s}.{u}.shortcut_conv", "layer{s}.{u}.downsample.0"),
     ("stage{s}.{u}.shortcut_bn", "layer{s}.{u}.downsample.1"),
     ("head_linear", "fc"),
@@ -94,7 +92,16 @@ _TORCHVISION = (
 )
 
 _TIMM = (
-    Convention("timm", "resnet", _RESNET, (_STRIDE.format("timm"),)),
+    Convention(
+        "timm",
+        "resnet",
+        (
+            *_RESNET,
+            ("stage{s}.{u}.se.reduce", "layer{s}.{u}.se.fc1"),
+            ("stage{s}.{u}.se.expand", "layer{s}.{u}.se.fc2"),
+        ),
+        (_STRIDE.format("timm"),),
+    ),
     Convention(
         "timm",
         "resnetv2",

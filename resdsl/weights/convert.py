@@ -67,7 +67,7 @@ def convert_by(convention: Convention, shapes: Mapping[str, tuple[int, ...]], fo
     missing: list[Unmatched] = []
     misshapen: list[Unmatched] = []
     used: set[str] = set()
-    rules = [(_compiled(ours), theirs) for ours, theirs in convention.rules]
+    rules = [(compiled(ours), theirs) for ours, theirs in convention.rules]
     for name, shape in shapes.items():
         rows = theirs(name, rules)
         names = [part for row in rows for part in row]
@@ -99,7 +99,8 @@ def theirs(name: str, rules: Sequence[tuple[re.Pattern[str], str | Blocks]]) -> 
     return []
 
 
-def _compiled(pattern: str) -> re.Pattern[str]:
+def compiled(pattern: str) -> re.Pattern[str]:
+    """The left side of a rule; its numbers are groups."""
     text = re.escape(pattern).replace(r"\*", r"[A-Za-z_]\w*")
     return re.compile(re.sub(r"\\\{(\w)\\\}", r"(?P<\1>\\d+)", text) + r"(?=\.|$)")
 

@@ -195,23 +195,3 @@ def test_equal_specs_share_classes() -> None:
     first, second = resdsl.load(spec("nested")), resdsl.load(spec("nested"), seed=1)
     assert type(first) is type(second)
     assert isinstance(torch_module(build(spec("nested"))), type(first))
-
-
-def test_drop_path_and_dropout_in_training() -> None:
-    """Per batch without rescaling: the whole branch is there or not; evaluation multiplies by 1 - p."""
-    text = """resnet 1
-network n { input 4 stage u }
-unit u { branch scale(3) -> drop_path(0.5, per_sample = false, rescale = false) shortcut identity }
-"""
-    module = resdsl.load(text)
-    x = torch.ones(2, 4)
-    torch.manual_seed(0)
-    seen = {float(y) for _ in range(50) for y in module.train()(x).unique()}
-    assert seen == {1.0, 4.0}
-    assert torch.equal(module.eval()(x), torch.full((2, 4), 2.5))
-    sampled = resdsl.load(text.replace("per_sample = false, rescale = false", "per_sample = true"))
-    rows = torch.cat([sampled.train()(x) for _ in range(50)])
-    assert {float(y) for y in rows.unique()} == {1.0, 7.0}
-    assert bool((rows == rows[:, :1]).all())
-    assert bool((rows[0::2] != rows[1::2]).any())
-    assert torch.equal(sampled.eval()(x), torch.full((2, 4), 4.0))
