@@ -38,6 +38,7 @@ from tests.references.related import (
     Highway,
     NShortcut,
     PlainCifar,
+    RoR3,
     SEBasic,
     SkipInit,
     StochasticDepth,
@@ -128,8 +129,8 @@ ROWS = [
     ),
     row("imagenet_basic", "resnet34_c", SMALL_IMAGE, lambda: BasicImageNet((3, 4, 6, 3), "C", pre=False)),
     *(
-        row("highway", f"highway{layers + 2}", {}, lambda layers=layers: Highway(layers, 50, -2))
-        for layers in (8, 18, 48, 98)
+        row("highway", f"highway{layers + 1}", {}, lambda layers=layers: Highway(layers, 50, -2))
+        for layers in (9, 19, 49, 99)
     ),
     *(
         row(
@@ -157,6 +158,9 @@ ROWS = [
     row("branch_scale", "rezero56", {}, lambda: BranchScale(9, "scalar", 0.0)),
     row("branch_scale", "layerscale110", {}, lambda: BranchScale(18, "channel", 1e-6)),
     row("branch_scale", "skipinit_16_4", {}, lambda: SkipInit(2, 4, 0.0)),
+    *(row("ror", f"ror3_{6 * n + 8}", {}, lambda n=n: RoR3(n)) for n in (8, 17, 26)),
+    row("imagenet", "resnet50", SMALL_IMAGE, lambda: imagenet((3, 4, 6, 3), P.POST)),
+    row("imagenet", "preact50", SMALL_IMAGE, lambda: imagenet((3, 4, 6, 3), P.PRE)),
     row("senet", "seresnet20", {}, lambda: SEBasic(3, 16)),
     row("senet", "seresnet110", {}, lambda: SEBasic(18, 16)),
 ]

@@ -129,8 +129,8 @@ _TIMM = (
             ("head_linear", "head.fc"),
         ),
         (
-            "timm multiplies gamma into every convolution and adds an eps: "
-            "`-p 'lead=scale(gamma)' -p last=relu -p eps=1e-5` with the number of gamma",
+            "timm multiplies gamma into every convolution, adds an eps, and has no learned scales unless asked: "
+            "`-p 'lead=scale(1.7139588594436646)' -p last=relu -p eps=1e-5 -p end=identity`",
         ),
     ),
     Convention(
@@ -260,6 +260,7 @@ _PYTORCHCV = (
             ("stage1.0.shortcut_bn", "features.body.shortcut.bn"),
             ("head_linear", "output"),
         ),
+        ("pytorchcv pools between the levels: `-p pooled=true`",),
     ),
     Convention(
         "pytorchcv",

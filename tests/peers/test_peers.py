@@ -1,10 +1,13 @@
 """The networks of specs/ against the models of published libraries.
 
 Weights are carried over by the names of resdsl/weights/conventions.py, as `resdsl weights convert` does. Outputs are equal in
-evaluation mode, and loss, gradients and the recorded statistics after one step in training mode, in float64.
+evaluation mode, and loss, gradients and the recorded statistics after one step in training mode, with the same random draws,
+in float64.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +32,7 @@ BATCH = 4
 @pytest.mark.parametrize(
     "case", [pytest.param(case, id=case.name, marks=[pytest.mark.slow] if case.slow else []) for case in CASES]
 )
-def test_equals_the_peer(case: Case) -> None:
+def test_equals_the_peer(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     network = build(SPECS / f"{case.file}.resnet", case.network, case.parameters)
     torch.manual_seed(0)
     theirs = peer(case.library, case.model, case.options).double()
@@ -48,9 +51,12 @@ def test_equals_the_peer(case: Case) -> None:
         own = error(theirs.float()(x.float()), y)
         assert error(ours.float()(x.float()), y) <= FACTOR * own + FLOOR
 
+    if not case.trains:
+        return
     theirs.double().train(), ours.double().train()
     losses = []
     for module in (theirs, ours):
+        share_draws(monkeypatch)
         loss = nn.functional.cross_entropy(module(x), labels)
         loss.backward()
         losses.append(loss.item())
@@ -78,6 +84,24 @@ def sample(network: Network) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(1)
     x = torch.randn(BATCH, shape.channels, shape.height, shape.width, dtype=torch.float64, generator=generator)
     return x, torch.tensor([1, 2, 3, 4])
+
+
+def share_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Libraries ask for Bernoulli draws, our modules compare uniform ones: both come from one list that starts anew."""
+    uniform = np.random.default_rng(5)
+
+    def rand(*shape: int, **options: Any) -> Tensor:
+        return torch.from_numpy(uniform.random(shape))
+
+    def bernoulli(chances: Tensor) -> Tensor:
+        return (rand(*chances.shape) >= 1 - chances).to(chances.dtype)
+
+    def bernoulli_(tensor: Tensor, chance: float) -> Tensor:
+        return tensor.copy_(rand(*tensor.shape) >= 1 - chance)
+
+    monkeypatch.setattr(torch, "rand", rand)
+    monkeypatch.setattr(torch, "bernoulli", bernoulli)
+    monkeypatch.setattr(Tensor, "bernoulli_", bernoulli_)
 
 
 def pool_everything(module: nn.Module) -> None:

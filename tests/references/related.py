@@ -342,3 +342,54 @@ class NShortcut(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.units(x)
+
+
+class RoRLevel(nn.Module):
+    """n basic units and a shortcut over them: a 1x1 convolution and a BN (RoR, Fig. 2). No ReLU behind the last unit."""
+
+    def __init__(self, c_in: int, c_out: int, n: int, stride: int) -> None:
+        super().__init__()
+        self.units = nn.ModuleList(
+            RoRUnit(c_in if i == 0 else c_out, c_out, stride if i == 0 else 1, last=i == n - 1) for i in range(n)
+        )
+        self.shortcut = nn.Sequential(conv(c_in, c_out, 1, stride), nn.BatchNorm2d(c_out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x
+        for unit in self.units:
+            y = unit(y)
+        return y + self.shortcut(x)
+
+
+class RoRUnit(nn.Module):
+    """relu(shortcut(x) + BN(conv(relu(BN(conv(x)))))), without the outer ReLU if it is the last of its level."""
+
+    def __init__(self, c_in: int, c_out: int, stride: int, last: bool) -> None:
+        super().__init__()
+        self.branch = nn.Sequential(
+            conv(c_in, c_out, 3, stride), nn.BatchNorm2d(c_out), nn.ReLU(), conv(c_out, c_out, 3), nn.BatchNorm2d(c_out)
+        )
+        fits = c_in == c_out and stride == 1
+        self.shortcut = nn.Identity() if fits else nn.Sequential(conv(c_in, c_out, 1, stride), nn.BatchNorm2d(c_out))
+        self.last = last
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.shortcut(x) + self.branch(x)
+        return y if self.last else y.relu()
+
+
+class RoR3(nn.Module):
+    """Three levels of shortcuts (Zhang et al. 2016): units, levels of n units, and one over all levels."""
+
+    def __init__(self, n: int, classes: int = 10) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(conv(3, 16, 3), nn.BatchNorm2d(16), nn.ReLU())
+        self.levels = nn.ModuleList([RoRLevel(16, 16, n, 1), RoRLevel(16, 32, n, 2), RoRLevel(32, 64, n, 2)])
+        self.shortcut = nn.Sequential(conv(16, 64, 1, 4), nn.BatchNorm2d(64))
+        self.head = nn.Linear(64, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        y = self.levels[1](self.levels[0](x).relu()).relu()
+        y = (self.levels[2](y) + self.shortcut(x)).relu()
+        return self.head(y.mean(dim=(2, 3)))

@@ -16,7 +16,7 @@ def append_zeros(x: Tensor, channels: int, stride: int = 1) -> Tensor:
 
 
 class DropPath(nn.Module):
-    """In training the whole path is 0 with probability p, drawn for each sample or once for the batch.
+    """In training the whole path is 0 with probability p, drawn for each sample or once for the batch (p = 0: not drawn).
 
     With rescale the rest is divided by 1 - p; without, evaluation multiplies by 1 - p.
     """
@@ -26,6 +26,8 @@ class DropPath(nn.Module):
         self.p, self.per_sample, self.rescale = p, per_sample, rescale
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.p == 0:
+            return x
         if not self.training:
             return x if self.rescale else (1 - self.p) * x
         draws = x.shape[0] if self.per_sample else 1

@@ -1,6 +1,6 @@
-"""preact152: Pre-activation ResNet-152 (He et al. 2016, Table 5: 21.1 % top-1 at 320x320). The stem keeps its
-BN and ReLU, so the first unit has none of its own at its head; libraries that repeat them there have 128
-parameters more.
+"""preact152: Pre-activation ResNet-152 (He et al. 2016, appendix); 60,185,128 parameters. The stem keeps its
+BN and ReLU, so the first unit has none of its own at its head. Libraries have both (`first = pre`, 128
+parameters more), or take BN and ReLU from the stem (`first = pre`, `lead = identity`).
 
 3x224x224 -> 1000; 60,185,128 parameters. Written by resdsl 0.1.0.
 """
