@@ -15,7 +15,7 @@ from resdsl._version import __version__
 
 if TYPE_CHECKING:
     from resdsl.analysis.costs import summarise
-    from resdsl.api import build, check, compile, load, parse
+    from resdsl.api import build, check, compile, convert_weights, load, parse
     from resdsl.diagnostics import Diagnostic, Severity, SpecError
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "build",
     "check",
     "compile",
+    "convert_weights",
     "load",
     "parse",
     "summarise",
@@ -35,6 +36,7 @@ _HOMES = {
     "build": "resdsl.api",
     "check": "resdsl.api",
     "compile": "resdsl.api",
+    "convert_weights": "resdsl.api",
     "load": "resdsl.api",
     "parse": "resdsl.api",
     "summarise": "resdsl.analysis.costs",

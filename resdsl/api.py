@@ -19,6 +19,8 @@ from resdsl.targets.table import DEFAULT_OPSET, TARGETS, Request
 if TYPE_CHECKING:
     from torch import nn
 
+    from resdsl.network.initial import Weights
+
 Spec = str | os.PathLike[str] | Source
 """A path, `std/NAME` for a packaged spec, a text (a str with a line break), or a Source."""
 
@@ -87,6 +89,27 @@ def load(
         raise fail("missing-library", "load() needs PyTorch", help="pip install 'resdsl[torch]'") from None
     source = None if weights is None else os.fspath(weights)
     return torch_module(built, network_weights(built, source, seed))
+
+
+def convert_weights(
+    file: str | os.PathLike[str],
+    library: str,
+    spec: Spec,
+    network: str | None = None,
+    parameters: Mapping[str, Parameter] | None = None,
+    *,
+    options: Options | None = None,
+) -> Weights:
+    """The weights in a file of another library under the names of a spec's network: name -> float32 array.
+
+    file: a .safetensors file or a PyTorch checkpoint with a model's state_dict. library: whose names it has, pytorchcv,
+    timm or torchvision. Raises SpecError, with all that did not match, unless the file holds exactly the network's
+    tensors.
+    """
+    from resdsl import weights
+
+    built = build(spec, network, parameters, options=options)
+    return weights.convert_weights(built, os.fspath(file), library)[0]
 
 
 def compile(

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from resdsl.diagnostics import Diagnostic, SpecError, did_you_mean, fail
 from resdsl.semantics.scope import Lazy, Scope
-from resdsl.semantics.values import Bound, format_call
+from resdsl.semantics.values import Bound, format_call, format_value
 from resdsl.source import Source, Span
 from resdsl.syntax import nodes
 from resdsl.syntax.parser import MAX_SOURCE_BYTES, parse_file
@@ -41,8 +41,15 @@ class UnitDeclaration:
         return count
 
     def label(self, arguments: tuple[Bound, ...]) -> str:
-        """How the unit is called with these arguments: `basic(32, stride = 2)`."""
-        return format_call(self.name, arguments, self.leading(arguments))
+        """How the unit is called with these arguments: `basic(32, stride = 2)`. What is as by default is left out."""
+        defaults = {parameter.name: parameter.default for parameter in self.node.parameters}
+
+        def is_default(bound: Bound) -> bool:
+            default = defaults.get(bound.name)
+            return default is not None and format_value(bound.value) == default.span.text
+
+        written = tuple(bound for bound in arguments if not is_default(bound))
+        return format_call(self.name, written, self.leading(written))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
