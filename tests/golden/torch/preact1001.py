@@ -1,4 +1,4 @@
-"""preact1001: ResNet-1001, full pre-activation, for CIFAR (He et al. 2016, Table 3).
+"""preact1001: ResNet-1001, full pre-activation, for CIFAR (He et al. 2016, Table 3); 10,327,706 parameters.
 
 3x32x32 -> 10; 10,327,706 parameters. Written by resdsl 0.1.0.
 """
