@@ -24,6 +24,7 @@ from resdsl.network.operators import (
     OPERATORS,
     PER_COPY_FIELDS,
     Chain,
+    Conv,
     Element,
     Gate,
     Operator,
@@ -530,6 +531,8 @@ class _Checker:
                 self.tell(path, "cannot stand here: a gate stands on a shortcut")
             if isinstance(operator, Scale) and operator.branch != 1:
                 self.tell((*path, "branch"), "must be 1: other than on a shortcut there is no branch to multiply")
+        if isinstance(operator, Conv) and operator.eps != 0 and not operator.standardise:
+            self.tell((*path, "eps"), "must be 0: it belongs to filters that are standardised")
         for name in PER_COPY_FIELDS.get(type(operator), ()):
             value: PerCopy = getattr(operator, name)
             if not isinstance(value, tuple):

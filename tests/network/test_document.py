@@ -355,6 +355,9 @@ GATE = {"gate": {"bias": 0.0, "branch": False, "init": {"zero": {}}}}
         (f"{OUTER}/branch/1/partial/channels", 9, f"{OUTER}/branch/1/partial", "cannot take 9 of 8 channels"),
         (f"{INNER_CONV}/groups", 3, INNER_CONV, "do not divide into 3 groups"),
         ("/head/2/concat/chains/1", [RELU], "/head/2/concat", "cannot stand here: concat joins channels"),
+        (f"{STEM}/eps", -0.1, f"{STEM}/eps", "must be at least 0"),
+        (f"{INNER_CONV}/eps", 0.1, f"{INNER_CONV}/eps", "must be 0: it belongs to filters that are standardised"),
+        (f"{STEM}/init", {"normal": {"std": 0}}, f"{STEM}/init/normal/std", "must be above 0"),
         # copies
         (f"{DROP}/count", 2, f"{DROP}/unit/branch/4/drop_path/p", "must hold 2, one for each copy, and it holds 3"),
         ("/stem/4", {"dropout": {"p": [0.1]}}, "/stem/4/dropout/p", "only within a unit"),
