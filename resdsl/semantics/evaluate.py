@@ -6,13 +6,14 @@ evaluated again where the unit stands.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import assert_never
 
 from resdsl.diagnostics import SpecError, did_you_mean, fail
 from resdsl.network.types import Tap, Zero
+from resdsl.semantics.arguments import check_argument, match_arguments, missing_arguments, usage
+from resdsl.semantics.arithmetic import arithmetic, as_number, truth
 from resdsl.semantics.program import LetDeclaration, Module, NetworkDeclaration, UnitDeclaration
 from resdsl.semantics.scope import Lazy, Place, Scope
 from resdsl.semantics.signatures import (
@@ -21,8 +22,6 @@ from resdsl.semantics.signatures import (
     SIGNATURES,
     InitSignature,
     Kind,
-    Parameter,
-    Required,
     Signature,
     mismatch,
 )
@@ -49,7 +48,6 @@ from resdsl.source import Span
 from resdsl.syntax import nodes
 from resdsl.syntax.nodes import BinaryOperator, UnaryOperator
 
-MAX_INTEGER = 10**18
 MAX_PARTS = 100_000
 """Operators and units that one chain may have when it is written out; more where more units are allowed."""
 MAX_EVALUATION = 100
@@ -431,109 +429,10 @@ def too_many_parts(count: int, limit: int, span: Span) -> SpecError:
     )  # fmt: skip
 
 
-def match_arguments(
-    callee: str, names: list[str], arguments: tuple[nodes.Argument, ...], positional: list[str] | None = None
-) -> dict[str, nodes.Argument]:
-    """Arguments by parameter name. Raises SpecError for one too many, an unknown name or one given twice."""
-    positional = names if positional is None else positional
-    found: dict[str, nodes.Argument] = {}
-    for index, argument in enumerate(arguments):
-        name = argument.name
-        if name is None:
-            if index >= len(positional):
-                takes = "takes no arguments"
-                if positional:
-                    most = "1 argument" if len(positional) == 1 else f"{len(positional)} arguments"
-                    takes = f"takes {most} at most, and this is number {index + 1}"
-                raise fail("wrong-argument", f"{callee} {takes}", argument.span)
-            name = positional[index]
-        elif name not in names:
-            known = f"it has {', '.join(names)}" if names else "it has none"
-            hint = did_you_mean(name, names)
-            raise fail("unknown-argument", f"{callee} has no parameter `{name}`; {known}", argument.span, label=hint)
-        if name in found:
-            raise fail("wrong-argument", f"`{name}` of {callee} is given twice", argument.span)
-        found[name] = argument
-    return found
-
-
-def missing_arguments(signature: Signature, given: dict[str, nodes.Argument]) -> str:
-    missing = [p.name for p in signature.parameters if p.default == Required() and p.name not in given]
-    if signature.name == "avgpool" and len(given) > 0 and not {"kernel", "stride"} <= given.keys():
-        missing = [name for name in ("kernel", "stride") if name not in given]
-    return " and ".join(f"`{name}`" for name in missing)
-
-
-def usage(signature: Signature) -> str:
-    """`conv(kernel, channels, stride, …)`."""
-    if signature.variadic:
-        return f"{signature.name}(chain, chain, …)"
-    return f"{signature.name}({', '.join(parameter.name for parameter in signature.parameters)})"
-
-
-def check_argument(callee: str, parameter: Parameter, bound: Bound) -> None:
-    """Raises SpecError if the value is not of the parameter's kind."""
-    reason = mismatch(parameter.kind, bound.value)
-    if reason:
-        raise fail("wrong-argument", f"`{parameter.name}` of {callee} {reason}", bound.span)
-
-
 def as_chain(value: Value, span: Span) -> ChainValue:
     if not isinstance(value, ChainValue):
         raise fail("wrong-value", f"an operator or a chain must stand here, and this is {kind_of(value)}", span)
     return value
-
-
-def truth(value: Value, span: Span) -> bool:
-    if not isinstance(value, bool):
-        raise fail("wrong-value", f"true or false must stand here, and this is {kind_of(value)}", span)
-    return value
-
-
-def as_number(value: Value, span: Span) -> int | float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise fail("wrong-value", f"a number must stand here, and this is {kind_of(value)}", span)
-    return value
-
-
-def arithmetic(operator: BinaryOperator, left: int | float, right: int | float, span: Span) -> int | float | bool:
-    match operator:
-        case BinaryOperator.LESS:
-            return left < right
-        case BinaryOperator.LESS_EQUAL:
-            return left <= right
-        case BinaryOperator.GREATER:
-            return left > right
-        case BinaryOperator.GREATER_EQUAL:
-            return left >= right
-        case BinaryOperator.POWER if (
-            isinstance(left, int) and isinstance(right, int) and abs(left) > 1 and abs(right) > 64
-        ):
-            raise fail("number-too-large", f"{left} ** {right} is too large", span)
-        case _:
-            pass
-    compute: dict[BinaryOperator, Callable[[], int | float]] = {
-        BinaryOperator.ADD: lambda: left + right,
-        BinaryOperator.SUBTRACT: lambda: left - right,
-        BinaryOperator.MULTIPLY: lambda: left * right,
-        BinaryOperator.DIVIDE: lambda: left / right,
-        BinaryOperator.FLOOR_DIVIDE: lambda: left // right,
-        BinaryOperator.REMAINDER: lambda: left % right,
-        BinaryOperator.POWER: lambda: left**right,
-    }
-    try:
-        result = compute[operator]()
-    except ZeroDivisionError:
-        raise fail("arithmetic", "this divides by zero", span) from None
-    except OverflowError:
-        raise fail("number-too-large", "the result is too large for a number", span) from None
-    if isinstance(result, complex) or result != result:
-        raise fail("arithmetic", "the result is not a number", span)
-    if isinstance(result, float) and math.isinf(result):
-        raise fail("number-too-large", "the result is too large for a number", span)
-    if isinstance(result, int) and abs(result) > MAX_INTEGER:
-        raise fail("number-too-large", f"the result has more than {len(str(MAX_INTEGER)) - 1} digits", span)
-    return result
 
 
 def located(chain: ChainValue, span: Span) -> ChainValue:

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 
 from resdsl.diagnostics import did_you_mean, fail
 from resdsl.network.types import Init, Tap
-from resdsl.semantics.evaluate import Evaluator, match_arguments, truth
+from resdsl.semantics.arguments import match_arguments
+from resdsl.semantics.arithmetic import truth
+from resdsl.semantics.evaluate import Evaluator
 from resdsl.semantics.program import NetworkDeclaration, UnitDeclaration
 from resdsl.semantics.scope import Lazy, Place, Scope
 from resdsl.semantics.values import (

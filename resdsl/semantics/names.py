@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from resdsl.diagnostics import Diagnostic, SpecError, did_you_mean
-from resdsl.semantics.evaluate import CALL_NAMES, VALUE_NAMES, match_arguments, missing_arguments, unknown_name, usage
+from resdsl.semantics.arguments import match_arguments, missing_arguments, usage
+from resdsl.semantics.evaluate import CALL_NAMES, VALUE_NAMES, unknown_name
 from resdsl.semantics.program import Module, NetworkDeclaration, UnitDeclaration
 from resdsl.semantics.signatures import INITS, PLACEMENT_CHAINS, SIGNATURES
 from resdsl.syntax import nodes
