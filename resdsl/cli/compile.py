@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from resdsl import api
 from resdsl.cli.options import (
@@ -50,8 +51,11 @@ def command(
     resdsl compile std/resnet110 --network resnet110 -p 'shortcut=scale(0.5)' -t json
     """
     chosen = TARGETS[target]
-    if not chosen.has_weights and weights is not None:
-        raise click.UsageError(f"--weights: a {target} file holds no weights")
+    if not chosen.has_weights:
+        given = click.get_current_context().get_parameter_source
+        for option in ("weights", "seed", "opset", "functions"):
+            if given(option) is ParameterSource.COMMANDLINE:
+                raise click.UsageError(f"--{option}: a {target} file holds no weights and no ONNX")
     with reporting():
         options = library_options(root, max_units)
         built = api.build(read_spec(spec), network, read_parameters(parameters), options=options)
