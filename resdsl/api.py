@@ -17,6 +17,8 @@ from resdsl.syntax.parser import parse_file
 from resdsl.targets.table import DEFAULT_OPSET, TARGETS, Request
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import nn
 
     from resdsl.network.initial import Weights
@@ -70,14 +72,14 @@ def load(
     network: str | None = None,
     parameters: Mapping[str, Parameter] | None = None,
     *,
-    weights: str | os.PathLike[str] | None = None,
+    weights: str | os.PathLike[str] | Mapping[str, NDArray[np.generic]] | None = None,
     seed: int = 0,
     options: Options | None = None,
 ) -> nn.Module:
     """The network as a PyTorch module: float32, on the CPU, in training mode. Needs `resdsl[torch]`.
 
-    weights: a .safetensors file, a PyTorch checkpoint or `random-calibrated`; by default the spec's initialisation from
-    `seed`. Raises SpecError.
+    weights: a .safetensors file, a PyTorch checkpoint, `random-calibrated`, or arrays by name; by default the spec's
+    initialisation from `seed`. Raises SpecError.
     """
     built = build(spec, network, parameters, options=options)
     try:
@@ -87,8 +89,7 @@ def load(
         if error.name != "torch":
             raise
         raise fail("missing-library", "load() needs PyTorch", help="pip install 'resdsl[torch]'") from None
-    source = None if weights is None else os.fspath(weights)
-    return torch_module(built, network_weights(built, source, seed))
+    return torch_module(built, network_weights(built, _source(weights), seed))
 
 
 def convert_weights(
@@ -102,14 +103,14 @@ def convert_weights(
 ) -> Weights:
     """The weights in a file of another library under the names of a spec's network: name -> float32 array.
 
-    file: a .safetensors file or a PyTorch checkpoint with a model's state_dict. library: whose names it has, pytorchcv,
-    timm or torchvision. Raises SpecError, with all that did not match, unless the file holds exactly the network's
-    tensors.
+    `load` and `compile` take the result as `weights`. file: a .safetensors file or a PyTorch checkpoint with a model's
+    state_dict. library: whose names it has, pytorchcv, timm or torchvision. Raises SpecError, with all that did not
+    match, unless the file holds exactly the network's tensors, and if the network is known to compute something else.
     """
-    from resdsl import weights
+    from resdsl.weights import foreign
 
     built = build(spec, network, parameters, options=options)
-    return weights.convert_weights(built, os.fspath(file), library)[0]
+    return foreign.convert_weights(built, os.fspath(file), library)[0]
 
 
 def compile(
@@ -118,7 +119,7 @@ def compile(
     network: str | None = None,
     parameters: Mapping[str, Parameter] | None = None,
     *,
-    weights: str | os.PathLike[str] | None = None,
+    weights: str | os.PathLike[str] | Mapping[str, NDArray[np.generic]] | None = None,
     seed: int = 0,
     opset: int = DEFAULT_OPSET,
     functions: bool = False,
@@ -132,5 +133,10 @@ def compile(
     if target not in TARGETS:
         raise fail("unknown-target", f"there is no target {target!r}", help=f"one of {', '.join(TARGETS)}")
     built = build(spec, network, parameters, options=options)
-    source = None if weights is None else os.fspath(weights)
-    return TARGETS[target].emit(Request(built, source, seed, opset, functions))
+    return TARGETS[target].emit(Request(built, _source(weights), seed, opset, functions))
+
+
+def _source(
+    weights: str | os.PathLike[str] | Mapping[str, NDArray[np.generic]] | None,
+) -> str | Mapping[str, NDArray[np.generic]] | None:
+    return os.fspath(weights) if isinstance(weights, os.PathLike) else weights

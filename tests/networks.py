@@ -62,7 +62,7 @@ IN_THE_FAST_LOOP = {
     "shortcut3_pre",
     "skipinit_16_4",
 }
-"""The networks that `make test` runs in every target: each operator and placement once. The gate runs all."""
+"""The networks that `make test` runs in every target; tests/golden has every operator besides. The gate runs all."""
 
 
 def is_big(network: Network) -> bool:

@@ -236,7 +236,7 @@ def test_broken_weights(tmp_path: Path, name: str) -> None:
         pytest.importorskip("torch")
     path = tmp_path / name
     refused(path, f"there is no weights file {path}", "random-calibrated")
-    refused(tmp_path, "there is no weights file")
+    refused(tmp_path, f"{tmp_path} is a folder, and no weights file")
     whole = save(arrays())
     for content in (
         b"",
@@ -337,3 +337,25 @@ def test_wrong_parts_of_a_document() -> None:
         found = api.check(source)
         assert {d.code for d in found} == {"document"}
         assert words in "\n".join(d.render() for d in found)
+
+
+@pytest.mark.parametrize("prefix", ["module.", "model.", "_orig_mod.", "module._orig_mod."])
+def test_what_wrappers_put_before_all_names_is_taken_off(tmp_path: Path, prefix: str) -> None:
+    path = tmp_path / "w.safetensors"
+    save_file({f"{prefix}{name}": array for name, array in arrays().items()}, path)
+    read = network_weights(api.build(NETWORK), str(path))
+    assert all(np.array_equal(read[name], array) for name, array in arrays().items())
+
+
+def test_bfloat16_in_safetensors_is_said(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    path = tmp_path / "w.safetensors"
+    pytest.importorskip("safetensors.torch").save_file(
+        {name: torch.from_numpy(array).bfloat16() for name, array in arrays().items()}, path
+    )
+    refused(path, "holds bfloat16 numbers", "float32 or float16")
+
+
+def test_arrays_are_weights_too() -> None:
+    read = network_weights(api.build(NETWORK), arrays())
+    assert all(np.array_equal(read[name], array) for name, array in arrays().items())

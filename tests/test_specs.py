@@ -82,7 +82,7 @@ def test_docstrings_count_right() -> None:
 
 COUNTED_OTHERWISE = {
     "wide_resnet.resnet": "the paper counts projections",
-    "ror.resnet": "the paper counts the convolutions of two shortcuts",
+    "ror.resnet": "the paper counts convolutions of shortcuts",
     "highway.resnet": "the paper does not count the output layer",
     "n_shortcut.resnet": "named by the depth of a shortcut",
     "convnext.resnet": "named by size",
@@ -95,7 +95,7 @@ def test_depth_is_what_the_name_says(case: Case) -> None:
     if case.file in COUNTED_OTHERWISE:
         pytest.skip(COUNTED_OTHERWISE[case.file])
     name = re.sub(r"_(1layer|320|cifar100|\d+x\d+d|[5670])$", "", case.network)
-    depth = re.search(r"\d+", name.replace("skipinit_16_4", "14"))  # the paper's 16 counts two projections
+    depth = re.search(r"\d+", name.replace("skipinit_16_4", "14"))  # the paper counts projections
     assert summarise(case.build()).costs.depth == (int(depth[0]) if depth else 110)
 
 

@@ -63,7 +63,10 @@ def equals() -> dict[tuple[str, str], list[str]]:
     for case in CASES:
         model = case.model.removesuffix("_cifar10")
         settings = ", ".join(f"{key}={_written(value)}" for key, value in case.parameters.items() if key != "image")
-        found[case.file, case.network].append(f"{case.library} {model}{f' (`{settings}`)' if settings else ''}")
+        options = ", ".join(f"{key}={value}" for key, value in case.options.items())
+        called = f"{case.library} {model.replace('.get_', ': ')}{f'({options})' if options else ''}"
+        outputs = "" if case.trains else ", outputs only"
+        found[case.file, case.network].append(f"{called}{f' (`{settings}`)' if settings else ''}{outputs}")
     for row in ROWS:
         file, network = row.values[:2]
         found[str(file), str(network)].append("reference")

@@ -9,8 +9,8 @@ import click
 from resdsl import api
 from resdsl.cli.options import library_options, network_options, read_parameters, read_spec, reporting
 from resdsl.cli.writing import write
-from resdsl.weights import convert_weights
 from resdsl.weights.conventions import LIBRARIES
+from resdsl.weights.foreign import convert_weights
 from resdsl.weights.safetensors import write_safetensors
 
 
@@ -19,7 +19,7 @@ def command() -> None:
     """Convert weights of other libraries.
 
     \b
-    resdsl weights convert resnet50.pth --from torchvision --spec std/imagenet --network resnet50 -o resnet50.safetensors
+    resdsl weights convert resnet18.pth --from torchvision --spec std/imagenet_basic --network resnet18 -o resnet18.safetensors
     """
 
 
@@ -42,19 +42,27 @@ def convert(
     """Write the weights in FILE under the names of a network of SPEC.
 
     FILE is a .safetensors file or a PyTorch checkpoint with a state_dict of a model of the library. Every tensor of the
-    network must be in it, and it must hold no other: otherwise the command says what did not match, writes nothing and
-    exits with 1. What tensors cannot tell, as which convolution strides, it says when it is done.
+    network must be in it, and it must hold no other. Where the network is known to compute something else with the same
+    tensors, as with another stride, it is refused too. The command says what did not match, writes nothing and exits
+    with 1.
 
     \b
     resdsl weights convert resnet50.pth --from torchvision --spec std/imagenet --network resnet50 \\
         -p stride_3x3=true -o resnet50.safetensors
     resdsl verify std/imagenet --network resnet50 -p stride_3x3=true --weights resnet50.safetensors
     """
+    if out != "-" and not out.endswith(".safetensors"):
+        raise click.UsageError(
+            f"-o {out}: weights are written as safetensors; name a file that ends in .safetensors, or -"
+        )
     with reporting(all_notes=True):
         options = library_options(root, max_units)
         built = api.build(read_spec(spec), network, read_parameters(parameters), options=options)
-        weights, convention = convert_weights(built, file, library)
+        weights, conversion = convert_weights(built, file, library)
         write(write_safetensors(weights), out)
-    lines = [f"{out}: the {len(weights)} tensors of {built.name}, from {file} with the names of {convention.name}"]
-    lines += [f"  the tensors do not show it: {note}" for note in convention.notes]
+    where = "standard output" if out == "-" else out
+    names = conversion.convention.name
+    lines = [f"{where}: the {len(weights)} tensors of {built.name}, from {file} with the names of {names}"]
+    unknown = [words for check in conversion.convention.unknown if (words := check(built))]
+    lines += [f"  the tensors do not show it: {words}" for words in unknown]
     click.echo("\n".join(lines), err=True)

@@ -19,6 +19,8 @@ def write(data: bytes, out: str) -> None:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
         return
+    if out.endswith(("/", os.sep)):
+        raise fail("unwritable", f"{out} is a folder", help="name a file with `-o`")
     path = Path(out).resolve()
     try:
         if path.exists() and not stat.S_ISREG(path.stat().st_mode):
@@ -27,9 +29,9 @@ def write(data: bytes, out: str) -> None:
             path.write_bytes(data)
             return
         _replace(path, data)
-    except FileNotFoundError:
-        raise fail("unwritable", f"{out} cannot be written: there is no folder {path.parent}") from None
     except OSError as error:
+        if not path.parent.is_dir():
+            raise fail("unwritable", f"{out} cannot be written: there is no folder {path.parent}") from None
         raise fail("unwritable", f"{out} cannot be written: {error.strerror or error}") from None
 
 

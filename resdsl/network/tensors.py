@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias, assert_never
 
 from resdsl.network.names import Named, name_network, name_unit
@@ -42,12 +42,16 @@ Fill: TypeAlias = Normal | OrthogonalRows | Constant
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """A parameter (`trainable`) or a buffer: its name in the state_dict, its shape, what it starts as."""
+    """A parameter (`trainable`) or a buffer: its name in the state_dict, its shape, what it starts as.
+
+    is_scale: the factor of a learned scale.
+    """
 
     name: str
     shape: tuple[int, ...]
     fill: Fill
     trainable: bool = True
+    is_scale: bool = False
 
     @property
     def size(self) -> int:
@@ -76,7 +80,7 @@ def _chain_tensors(
         name = prefix + named.name
         if isinstance(element, Units):
             for index, tensor in _units_tensors(element, cache):
-                result.append(Tensor(f"{name}.{index}.{tensor.name}", tensor.shape, tensor.fill, tensor.trainable))
+                result.append(replace(tensor, name=f"{name}.{index}.{tensor.name}"))
         else:
             result += operator_tensors(element, shape, name)
             for inner in named.inner:
@@ -146,7 +150,7 @@ def operator_tensors(operator: Operator, shape: Shape, name: str) -> list[Tensor
         case Scale(factor=factor, learn=True, per_channel=per_channel):
             assert isinstance(factor, int | float), "the copies of a repeated unit are told apart before this"
             spread = (channels, 1, 1) if isinstance(shape, Image) else (channels,)
-            return [Tensor(name, spread if per_channel else (), Constant(float(factor)))]
+            return [Tensor(name, spread if per_channel else (), Constant(float(factor)), is_scale=True)]
         case Gate(bias=bias, init=init):
             assert isinstance(bias, int | float), "the copies of a repeated unit are told apart before this"
             kernel = (1, 1) if isinstance(shape, Image) else ()

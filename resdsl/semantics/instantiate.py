@@ -166,13 +166,6 @@ def alias_target(network: NetworkDeclaration) -> NetworkDeclaration:
     return target
 
 
-def base_node(network: NetworkDeclaration) -> nodes.Network:
-    """The network at the end of a row of aliases."""
-    while isinstance(network.node, nodes.Alias):
-        network = alias_target(network)
-    return network.node
-
-
 def _match_alias_arguments(
     network: NetworkDeclaration, known: Mapping[str, nodes.Parameter]
 ) -> dict[str, nodes.Expression]:

@@ -19,7 +19,7 @@ from resdsl.semantics.build import Arguments, Fit, build_operator
 from resdsl.semantics.counting import Instance, UnitCounter, copies_of, too_deep
 from resdsl.semantics.evaluate import Evaluator, as_chain, located, too_many, too_many_parts, units_that_wait
 from resdsl.semantics.fitting import Fitted, fit_chain, misfit
-from resdsl.semantics.instantiate import Body, base_node, check_assert, network_body
+from resdsl.semantics.instantiate import Body, check_assert, network_body
 from resdsl.semantics.placement import holds_chains, place, placed_size
 from resdsl.semantics.program import NetworkDeclaration
 from resdsl.semantics.runs import merge_runs
@@ -43,6 +43,7 @@ from resdsl.semantics.values import (
     kind_of,
 )
 from resdsl.source import Span
+from resdsl.syntax import nodes
 from resdsl.syntax.nodes import ClauseKind
 
 DEFAULT_MAX_UNITS = 100_000
@@ -111,6 +112,13 @@ def lower_network(
         ) from None
 
 
+def _doc(node: nodes.Network | nodes.Alias) -> str:
+    """The docstring; for an alias without one what it is an alias of: the other's text speaks of another network."""
+    if node.doc or isinstance(node, nodes.Network):
+        return node.doc
+    return " ".join(node.value.span.text.split())
+
+
 class _Lowering:
     def __init__(self, max_units: int) -> None:
         self.evaluator = Evaluator(max_units)
@@ -162,7 +170,7 @@ class _Lowering:
             raise fail("wrong-repetition", message, declaration.node.name.span)
         network = Network(
             name=declaration.name,
-            doc=declaration.node.doc or base_node(declaration).doc,
+            doc=_doc(declaration.node),
             input=source,
             stem=chains[ClauseKind.STEM][0] if chains[ClauseKind.STEM] else (),
             stages=tuple(chains[ClauseKind.STAGE]),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import TypeAlias
 
+from resdsl._packaged import packaged
 from resdsl.diagnostics import Diagnostic, SpecError, did_you_mean, fail
 from resdsl.semantics.scope import Lazy, Scope
 from resdsl.semantics.values import Bound, format_call, format_value
@@ -96,7 +96,7 @@ class Module:
 
 def standard_folder() -> Path:
     """Where the packaged specs lie."""
-    return Path(str(resources.files("resdsl.specs")))
+    return packaged("specs")
 
 
 def read_source(path: Path, span: Span | None = None) -> Source:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from functools import cache
-from importlib import resources
 from typing import Any
 from zlib import crc32
 
@@ -17,6 +16,7 @@ from lark import Lark, Token, Tree
 from lark import __version__ as lark_version
 from lark.exceptions import UnexpectedCharacters, UnexpectedEOF, UnexpectedInput, UnexpectedToken
 
+from resdsl._packaged import packaged
 from resdsl.diagnostics import Diagnostic, SpecError, fail
 from resdsl.source import Source, Span
 from resdsl.syntax import mistakes, nodes
@@ -125,7 +125,7 @@ def _by_number(table: dict[str, Any]) -> dict[int, Any]:
 
 
 def _packaged(name: str) -> str:
-    return resources.files("resdsl.grammars").joinpath(name).read_text(encoding="utf-8")
+    return (packaged("grammars") / name).read_text(encoding="utf-8")
 
 
 @cache

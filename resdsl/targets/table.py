@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from resdsl.diagnostics import fail
 from resdsl.network.document import to_json
 from resdsl.network.network import Network
 from resdsl.network.tensors import network_tensors
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 DEFAULT_OPSET = 21
 MAX_ONNX_BYTES = 2**31 - 2**24
@@ -20,7 +25,7 @@ class Request:
     """What to write. weights, seed: as for resdsl.weights.network_weights, for targets that hold weights."""
 
     network: Network
-    weights: str | None = None
+    weights: str | Mapping[str, NDArray[np.generic]] | None = None
     seed: int = 0
     opset: int = DEFAULT_OPSET
     functions: bool = False

@@ -10,6 +10,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from resdsl.weights.hidden import (
+    Check,
+    drop_paths_rescale,
+    filters_have_eps,
+    first_shortcut_reads_the_stem,
+    multiplies_gamma_into_weights,
+    norms_have_eps,
+    pools_between_levels,
+    strides_in_one_of_both,
+    strides_in_the_3x3,
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
@@ -23,12 +35,18 @@ Rule: TypeAlias = tuple[str, str | Blocks]
 
 @dataclass(frozen=True, slots=True)
 class Convention:
-    """The names of one family of networks. notes: what the tensors do not tell, and how a spec says it."""
+    """The names of one family of networks.
+
+    hidden: what must hold and tensors do not show. unknown: what the library has in two ways that tensors do not tell
+    apart. visible: what to try where tensors do not match.
+    """
 
     library: str
     family: str
     rules: tuple[Rule, ...]
-    notes: tuple[str, ...] = ()
+    hidden: tuple[Check, ...]
+    unknown: tuple[Check, ...] = ()
+    visible: str = ""
 
     @property
     def name(self) -> str:
@@ -47,11 +65,7 @@ def _layers(ours: str, theirs: str, names: tuple[str, ...]) -> tuple[Rule, ...]:
     )
 
 
-_STRIDE = "{} strides in the 3x3 of a bottleneck; the specs that follow the papers stride in the 1x1 unless `-p stride_3x3=true`"
-_FIRST = (
-    "in pytorchcv's pre-activation networks for CIFAR the first shortcut reads the stem itself: `-p first=input` with "
-    "std/cifar_options"
-)
+_BN = norms_have_eps(1e-5)
 
 # What torchvision and timm share.
 _RESNET: tuple[Rule, ...] = (
@@ -65,7 +79,7 @@ _RESNET: tuple[Rule, ...] = (
 )
 
 _TORCHVISION = (
-    Convention("torchvision", "resnet", _RESNET, (_STRIDE.format("torchvision"),)),
+    Convention("torchvision", "resnet", _RESNET, (_BN, strides_in_the_3x3)),
     Convention(
         "torchvision",
         "convnext",
@@ -88,6 +102,7 @@ _TORCHVISION = (
             ("head_layernorm", "classifier.0"),
             ("head_linear", "classifier.2"),
         ),
+        (drop_paths_rescale,),
     ),
 )
 
@@ -100,7 +115,7 @@ _TIMM = (
             ("stage{s}.{u}.se.reduce", "layer{s}.{u}.se.fc1"),
             ("stage{s}.{u}.se.expand", "layer{s}.{u}.se.fc2"),
         ),
-        (_STRIDE.format("timm"),),
+        (_BN, strides_in_the_3x3),
     ),
     Convention(
         "timm",
@@ -113,10 +128,8 @@ _TIMM = (
             ("head_bn", "norm"),
             ("head_linear", "head.fc"),
         ),
-        (
-            _STRIDE.format("timm"),
-            "timm's stem has no BN and ReLU, its first unit has: `-p lead=identity -p first=pre`",
-        ),
+        (_BN, strides_in_the_3x3),
+        visible="timm's stem has no BN and ReLU, its first unit has: `-p lead=identity -p first=pre`",
     ),
     Convention(
         "timm",
@@ -128,10 +141,8 @@ _TIMM = (
             ("stage{s}.{u}.scale{k}", "stages.{s-1}.{u}.skipinit_gain"),
             ("head_linear", "head.fc"),
         ),
-        (
-            "timm multiplies gamma into every convolution, adds an eps, and has no learned scales unless asked: "
-            "`-p 'lead=scale(1.7139588594436646)' -p last=relu -p eps=1e-5 -p end=identity`",
-        ),
+        (filters_have_eps(1e-5), multiplies_gamma_into_weights),
+        visible="timm has no learned scales unless asked: `-p end=identity`",
     ),
     Convention(
         "timm",
@@ -155,6 +166,7 @@ _TIMM = (
             ("head_layernorm", "head.norm"),
             ("head_linear", "head.fc"),
         ),
+        (drop_paths_rescale,),
     ),
     Convention(
         "timm",
@@ -192,26 +204,26 @@ _TIMM = (
             ("head_bn", "conv2d_7b.bn"),
             ("head_linear", "classif"),
         ),
+        (norms_have_eps(1e-3),),
     ),
 )
 
-_POST_UNIT: tuple[Rule, ...] = (
+_UNIT: tuple[Rule, ...] = (
     ("stage{s}.{u}.conv{k}", "features.stage{s}.unit{u+1}.body.conv{k}.conv"),
     ("stage{s}.{u}.bn{k}", "features.stage{s}.unit{u+1}.body.conv{k}.bn"),
+    ("head_linear", "output"),
+)
+_POST_UNIT: tuple[Rule, ...] = (
+    *_UNIT,
     ("stage{s}.{u}.se.reduce", "features.stage{s}.unit{u+1}.se.conv1"),
     ("stage{s}.{u}.se.expand", "features.stage{s}.unit{u+1}.se.conv2"),
     ("stage{s}.{u}.shortcut_conv", "features.stage{s}.unit{u+1}.identity_conv.conv"),
     ("stage{s}.{u}.shortcut_bn", "features.stage{s}.unit{u+1}.identity_conv.bn"),
-    ("head_linear", "output"),
 )
 _PRE_UNIT: tuple[Rule, ...] = (
+    *_UNIT,
     ("stage{s}.{u}.shortcut_conv", "features.stage{s}.unit{u+1}.identity_conv"),
     ("head_bn", "features.post_activ.bn"),
-    *_POST_UNIT,
-)
-_PYTORCHCV_STRIDE = (
-    "pytorchcv's networks whose name ends in b (and those for CIFAR) stride in the 3x3 of a bottleneck: "
-    "`-p stride_3x3=true`; the others in the 1x1"
 )
 
 _PYTORCHCV = (
@@ -219,25 +231,30 @@ _PYTORCHCV = (
         "pytorchcv",
         "resnet for ImageNet",
         (("stem_conv", "features.init_block.conv.conv"), ("stem_bn", "features.init_block.conv.bn"), *_POST_UNIT),
-        (_PYTORCHCV_STRIDE,),
+        (_BN,),
+        unknown=(strides_in_one_of_both,),
     ),
     Convention(
         "pytorchcv",
         "preresnet for ImageNet",
         (("stem_conv", "features.init_block.conv"), ("stem_bn", "features.init_block.bn"), *_PRE_UNIT),
-        (_PYTORCHCV_STRIDE, "pytorchcv repeats BN and ReLU at the head of the first unit: `-p first=pre`"),
+        (_BN,),
+        unknown=(strides_in_one_of_both,),
+        visible="pytorchcv repeats BN and ReLU at the head of the first unit: `-p first=pre`",
     ),
     Convention(
         "pytorchcv",
         "resnet for CIFAR",
         (("stem_conv", "features.init_block.conv"), ("stem_bn", "features.init_block.bn"), *_POST_UNIT),
-        (_PYTORCHCV_STRIDE,),
+        (_BN, strides_in_the_3x3, drop_paths_rescale),
+        visible="pytorchcv has option B, as in std/cifar_options: `-p 'fit=conv(1x1)'`",
     ),
     Convention(
         "pytorchcv",
         "preresnet for CIFAR",
         (("stem_conv", "features.init_block"), *_PRE_UNIT),
-        (_PYTORCHCV_STRIDE, _FIRST),
+        (_BN, strides_in_the_3x3, first_shortcut_reads_the_stem),
+        visible="pytorchcv has option B, as in std/cifar_options: `-p 'fit=conv(1x1)'`",
     ),
     Convention(
         "pytorchcv",
@@ -260,7 +277,8 @@ _PYTORCHCV = (
             ("stage1.0.shortcut_bn", "features.body.shortcut.bn"),
             ("head_linear", "output"),
         ),
-        ("pytorchcv pools between the levels: `-p pooled=true`",),
+        (_BN, pools_between_levels),
+        visible="pytorchcv pools between the levels: `-p pooled=true`",
     ),
     Convention(
         "pytorchcv",
@@ -290,6 +308,7 @@ _PYTORCHCV = (
             ("head_conv", "output.final_conv.conv"),
             ("head_bn", "output.final_conv.bn"),
         ),
+        (_BN,),
     ),
 )
 

@@ -23,10 +23,14 @@ COUNTER = ".num_batches_tracked"
 
 @dataclass(frozen=True, slots=True)
 class Unmatched:
-    """A tensor, of the network or (unused) of the library, and what is known of why it has no partner."""
+    """A tensor, of the network or (unused) of the library, and what is known of why it has no partner.
+
+    found: the shape of the partner, if that is what does not fit.
+    """
 
     name: str
     why: str = ""
+    found: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +55,8 @@ class Conversion:
 def convert(network: Network, found: Arrays, library: str) -> Conversion:
     """The tensors of `library` as those of the network, by the family of names under which most are found.
 
-    Numbers are not changed. Axes of length 1 may come and go: a 1x1 convolution is a linear layer over channels. Raises
-    SpecError for a library that is not known.
+    Numbers are not changed, and each tensor is used once. Axes of length 1 at the end may come and go: a 1x1
+    convolution is a linear layer over channels. Raises SpecError for a library that is not known.
     """
     if library not in LIBRARIES:
         raise fail("unknown-library", f"there are no names for {library!r}", help=f"one of {', '.join(LIBRARIES)}")
@@ -66,22 +70,26 @@ def convert_by(convention: Convention, shapes: Mapping[str, tuple[int, ...]], fo
     arrays: dict[str, NDArray[np.generic]] = {}
     missing: list[Unmatched] = []
     misshapen: list[Unmatched] = []
-    used: set[str] = set()
+    used: dict[str, str] = {}
     rules = [(compiled(ours), theirs) for ours, theirs in convention.rules]
     for name, shape in shapes.items():
         rows = theirs(name, rules)
         names = [part for row in rows for part in row]
         absent = [part for part in names if part not in found]
-        used.update(names)
+        taken = [part for part in names if part in used]
         if not names:
             missing.append(Unmatched(name, f"{convention.name} has no such layer"))
         elif absent:
-            missing.append(Unmatched(name, f"looked for {', '.join(absent)}"))
+            missing.append(Unmatched(name, f"looked for {_layers(absent)}"))
+        elif taken:
+            missing.append(Unmatched(name, f"{taken[0]} is {used[taken[0]]} already"))
         else:
+            used.update(dict.fromkeys(names, name))
             array = _joined([[found[part] for part in row] for row in rows])
             if array is None or _extents(array.shape) != _extents(shape):
                 has = " + ".join(_text(found[part].shape) for part in names)
-                misshapen.append(Unmatched(name, f"must be {_text(shape)}; {', '.join(names)} is {has}"))
+                why = f"must be {_text(shape)}; {', '.join(names)} is {has}"
+                misshapen.append(Unmatched(name, why, found[names[0]].shape))
             else:
                 arrays[name] = array.reshape(shape)
     unused = tuple(Unmatched(name) for name in found if name not in used and not name.endswith(COUNTER))
@@ -89,7 +97,7 @@ def convert_by(convention: Convention, shapes: Mapping[str, tuple[int, ...]], fo
 
 
 def theirs(name: str, rules: Sequence[tuple[re.Pattern[str], str | Blocks]]) -> list[list[str]]:
-    """The library's names for a tensor of ours, as rows of blocks; empty if there is no rule for it."""
+    """The library's names for a tensor of ours, as rows of blocks, by the first rule that fits; empty if none does."""
     for pattern, theirs in rules:
         match = pattern.match(name)
         if match:
@@ -116,16 +124,28 @@ def _filled(template: str, numbers: Mapping[str, str]) -> str:
 
 
 def _joined(rows: list[list[NDArray[np.generic]]]) -> NDArray[np.generic] | None:
-    if len(rows) == len(rows[0]) == 1:
-        return rows[0][0]
-    try:
-        return np.concatenate([row[0] if len(row) == 1 else np.concatenate(row, axis=1) for row in rows])
-    except ValueError:
+    """The blocks as one array; None if they are not of one shape and type."""
+    first = rows[0][0]
+    if any(part.shape != first.shape or part.dtype != first.dtype for row in rows for part in row):
         return None
+    if len(rows) == len(rows[0]) == 1:
+        return first
+    if first.ndim < (1 if len(rows[0]) == 1 else 2):
+        return None
+    return np.concatenate([row[0] if len(row) == 1 else np.concatenate(row, axis=1) for row in rows])
 
 
 def _extents(shape: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(extent for extent in shape if extent != 1)
+    """The shape without axes of length 1 at its end."""
+    while shape and shape[-1] == 1:
+        shape = shape[:-1]
+    return shape
+
+
+def _layers(names: list[str]) -> str:
+    """Names of tensors of one kind by their layers: `a, b` for a.weight and b.weight."""
+    part = names[0].rpartition(".")[2]
+    return ", ".join(name.removesuffix(f".{part}") for name in names)
 
 
 def _text(shape: tuple[int, ...]) -> str:

@@ -24,5 +24,12 @@ def read_safetensors(path: Path) -> dict[str, NDArray[np.generic]]:
         return load_file(path)
     except AttributeError as error:  # numpy has no such type
         raise fail("weights", f"{path} holds numbers of a type that is not read: {error.name}") from None
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+    except TypeError as error:
+        if "bfloat16" not in str(error):
+            raise fail("weights", f"{path} cannot be read as safetensors: {error}") from None
+        help = "save it as float32 or float16, or as a PyTorch checkpoint"
+        raise fail(
+            "weights", f"{path} holds bfloat16 numbers, which are read from PyTorch checkpoints only", help=help
+        ) from None
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise fail("weights", f"{path} cannot be read as safetensors: {error}") from None

@@ -22,7 +22,7 @@ WRAPPERS = ("state_dict", "model", "model_state_dict")
 
 
 def read_checkpoint(path: Path) -> dict[str, NDArray[np.generic]]:
-    """Name -> array. A wrapped state_dict and DistributedDataParallel's `module.` prefix are unwrapped.
+    """Name -> array. A wrapped state_dict is unwrapped.
 
     Raises SpecError without torch, and for a file that torch.load(weights_only=True) refuses.
     """
@@ -40,8 +40,11 @@ def read_checkpoint(path: Path) -> dict[str, NDArray[np.generic]]:
         message = f"{path} is no PyTorch checkpoint, or holds other things than tensors, which are not read"
         raise fail("weights", message, help=help) from None
     except Exception as error:  # torch raises many types for a broken file
-        reason = str(error).strip().split("\n")[0] or "it is empty"
-        raise fail("weights", f"{path} cannot be read as a PyTorch checkpoint: {reason}") from None
+        if path.stat().st_size == 0:
+            raise fail("weights", f"{path} is empty: no PyTorch checkpoint", help=help) from None
+        reason = str(error).strip().split("\n")[0]
+        words = "it is damaged, or something else" if isinstance(error, KeyError) or "miniz" in reason else reason
+        raise fail("weights", f"{path} cannot be read as a PyTorch checkpoint: {words}", help=help) from None
     inside = loaded
     while isinstance(inside, dict):
         loaded = inside
@@ -51,8 +54,6 @@ def read_checkpoint(path: Path) -> dict[str, NDArray[np.generic]]:
     ):
         raise fail("weights", f"{path} holds no state_dict: names with tensors", help=help)
     tensors: dict[str, torch.Tensor] = loaded
-    if tensors and all(name.startswith("module.") for name in tensors):
-        tensors = {name.removeprefix("module."): value for name, value in tensors.items()}
     return {name: _array(name, value, path) for name, value in tensors.items()}
 
 

@@ -96,7 +96,7 @@ INPUT_HAS_ERRORS = [
     ((*COMPILE, "good.resnet", "--max-units", "1"), "error[too-many-units]"),
     ((*COMPILE, "good.resnet", "--weights", "missing.safetensors"), "there is no weights file missing.safetensors"),
     ((*COMPILE, "good.resnet", "--weights", "broken.safetensors"), "error[weights]: broken.safetensors"),
-    ((*COMPILE, "good.resnet", "--weights", "folder"), "there is no weights file folder"),
+    ((*COMPILE, "good.resnet", "--weights", "folder"), "folder is a folder, and no weights file"),
     (("compile", "-t", "torch", "-o", "good.resnet", "syntax.resnet"), "error[syntax]"),
     (("compile", "-t", "onnx", "good.resnet", "-o", "folder"), "folder is a folder"),
     (("compile", "-t", "onnx", "good.resnet", "-o", "."), "name a file with `-o`"),

@@ -12,6 +12,17 @@ SMALL: dict[str, Parameter] = {"image": (3, 64, 64)}
 PEER_GAMMA: dict[str, Parameter] = {"lead": f"scale({GAMMA})", "last": "relu", "eps": 1e-5}
 
 
+FAMILIES = {
+    "ror": "ror",
+    "rir": "rir",
+    "convnext": "convnext",
+    "resnetv2": "resnetv2",
+    "nf_resnet": "nf_resnet",
+    "inception": "inception_resnet_v2",
+}
+"""Part of a model's name -> the family of names in resdsl/weights/conventions.py; others are ResNets."""
+
+
 @dataclass(frozen=True)
 class Case:
     """`parameters`: of the spec, to compute what the peer does. `options`: of the library's function.
@@ -27,6 +38,14 @@ class Case:
     options: dict[str, Any] = field(default_factory=dict)
     slow: bool = True
     trains: bool = True
+
+    @property
+    def family(self) -> str:
+        """The names by which the weights are carried over."""
+        size = "CIFAR" if "image" not in self.parameters else "ImageNet"
+        pre = "pre" if "preresnet" in self.model or "wrn" in self.model else ""
+        own = next((family for key, family in FAMILIES.items() if key in self.model), "resnet")
+        return f"{pre}resnet for {size}" if self.library == "pytorchcv" and own == "resnet" else own
 
     @property
     def name(self) -> str:
@@ -91,13 +110,21 @@ CASES = [
     Case("pytorchcv", "seresnet110_cifar10", "senet", "seresnet110", {"fit": "conv(1x1)"}),
     Case("pytorchcv", "resdropresnet20_cifar10", "stochastic_depth", "stochastic110", DROPPED, slow=False),
     Case("pytorchcv", "resnext29_32x4d_cifar10", "resnext", "resnext29", {"groups": 32, "d": 4}),
+    Case(
+        "pytorchcv",
+        "resnext_cifar.get_resnext_cifar",
+        "resnext",
+        "resnext29",
+        {},
+        {"num_classes": 10, "blocks": 29, "cardinality": 8, "bottleneck_width": 64},
+    ),
     Case("pytorchcv", "resnext29_16x64d_cifar10", "resnext", "resnext29_16x64d"),
     *(imagenet("pytorchcv", f"resnet{depth}", f"resnet{depth}") for depth in (18, 34, 50, 101, 152, 200)),
     *(imagenet("pytorchcv", f"resnet{depth}b", f"resnet{depth}", STRIDE) for depth in (50, 152)),
     *(imagenet("pytorchcv", f"preresnet{depth}", f"preact{depth}", DOUBLED) for depth in (18, 34, 50, 101, 152, 200)),
     imagenet("pytorchcv", "preresnet50b", "preact50", {**DOUBLED, **STRIDE}),
-    Case("pytorchcv", "seresnet50", "senet", "seresnet50", {**SMALL, "stride_3x3": False}),
-    Case("pytorchcv", "seresnet50b", "senet", "seresnet50", SMALL),
+    Case("pytorchcv", "seresnet50", "senet", "seresnet50", SMALL),
+    Case("pytorchcv", "seresnet50b", "senet", "seresnet50", {**SMALL, **STRIDE}),
     Case("pytorchcv", "resnext50_32x4d", "resnext", "resnext50", SMALL),
     Case("pytorchcv", "seresnext50_32x4d", "senet", "seresnext50", SMALL),
     *(imagenet("torchvision", f"resnet{depth}", f"resnet{depth}") for depth in (18, 34)),
@@ -111,8 +138,8 @@ CASES = [
     ),
     *(imagenet("timm", f"resnetv2_{depth}", f"preact{depth}", NO_LEAD) for depth in (18, 34)),
     *(imagenet("timm", f"resnetv2_{depth}", f"preact{depth}", {**NO_LEAD, **STRIDE}) for depth in (50, 101, 152)),
-    Case("timm", "seresnet50", "senet", "seresnet50", SMALL),
-    Case("timm", "seresnet101", "senet", "seresnet101", SMALL),
+    Case("timm", "seresnet50", "senet", "seresnet50", {**SMALL, **STRIDE}),
+    Case("timm", "seresnet101", "senet", "seresnet101", {**SMALL, **STRIDE}),
     Case("timm", "seresnext50_32x4d", "senet", "seresnext50", SMALL),
     Case("timm", "resnext101_32x4d", "resnext", "resnext101", SMALL),
     Case(

@@ -41,6 +41,9 @@ def test_equals_the_peer(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     randomise(theirs)
     record_statistics(theirs, x)
     ours, conversion = carried_over(network, theirs, case.library)
+    assert conversion.convention.family == case.family
+    if "gamma_in_act" not in case.options:  # no model that is published
+        assert [check(network) for check in conversion.convention.hidden if check(network)] == []
 
     theirs.eval(), ours.eval()
     with torch.no_grad():
@@ -73,6 +76,7 @@ def test_equals_the_peer(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
         conversion.convention, {name: array.shape for name, array in statistics.items()}, arrays(theirs)
     )
     assert not recorded.missing
+    assert not recorded.misshapen
     for name, array in recorded.arrays.items():
         assert np.abs(statistics[name] - array).max() <= EXACT * max(1.0, float(np.abs(array).max())), name
 

@@ -393,3 +393,65 @@ class RoR3(nn.Module):
         y = self.levels[1](self.levels[0](x).relu()).relu()
         y = (self.levels[2](y) + self.shortcut(x)).relu()
         return self.head(y.mean(dim=(2, 3)))
+
+
+class StandardisedConv(nn.Conv2d):
+    """Filters minus their mean, over sqrt(max(variance * fan-in, 1e-4)), times a learned gain (Brock et al. 2021)."""
+
+    def __init__(self, c_in: int, c_out: int, kernel: int, stride: int = 1) -> None:
+        super().__init__(c_in, c_out, kernel, stride=stride, padding=kernel // 2)
+        self.gain = nn.Parameter(torch.ones(c_out, 1, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        flat = self.weight.flatten(1)
+        centred = flat - flat.mean(dim=1, keepdim=True)
+        scale = (centred.square().mean(dim=1, keepdim=True) * flat.shape[1]).clamp(min=1e-4).rsqrt()
+        weight = (centred * scale).view_as(self.weight) * self.gain
+        return nn.functional.conv2d(x, weight, self.bias, self.stride, self.padding)
+
+
+class NFUnit(nn.Module):
+    """shortcut + alpha * skip * F(beta * gamma * relu(x)); the projection reads what F does, behind a 2x2 average pool."""
+
+    def __init__(self, c_in: int, width: int, stride: int, variance: float) -> None:
+        super().__init__()
+        self.beta = variance**-0.5
+        self.conv1 = StandardisedConv(c_in, width, 1)
+        self.conv2 = StandardisedConv(width, width, 3, stride)
+        self.conv3 = StandardisedConv(width, 4 * width, 1)
+        self.skip = Scale((), 0.0)
+        self.pool = nn.AvgPool2d(stride) if stride > 1 else nn.Identity()
+        self.projection = StandardisedConv(c_in, 4 * width, 1) if c_in != 4 * width else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        a = self.beta * act(x)
+        y = self.conv3(act(self.conv2(act(self.conv1(a)))))
+        return (x if self.projection is None else self.projection(self.pool(a))) + 0.2 * self.skip(y)
+
+
+def act(x: Tensor) -> Tensor:
+    """ReLU with variance 1 on standard normal inputs."""
+    return x.relu() * 1.7139588594436646
+
+
+class NFResNet(nn.Module):
+    """ResNet for ImageNet without norms: the variance of the stream is 1 behind each change of shape's unit, plus 0.2**2."""
+
+    def __init__(self, blocks: tuple[int, int, int, int], classes: int = 1000) -> None:
+        super().__init__()
+        self.stem = StandardisedConv(3, 64, 7, 2)
+        self.pool = nn.MaxPool2d(3, stride=2, padding=1)
+        self.units = nn.ModuleList()
+        variance, c_in = 1.0, 64
+        for stage, (count, width) in enumerate(zip(blocks, (64, 128, 256, 512), strict=True)):
+            for number in range(count):
+                self.units.append(NFUnit(c_in, width, 2 if stage and number == 0 else 1, variance))
+                variance = (1.0 if number == 0 else variance) + 0.2**2
+                c_in = 4 * width
+        self.head = nn.Linear(c_in, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.pool(self.stem(x))
+        for unit in self.units:
+            x = unit(x)
+        return self.head(act(x).mean(dim=(2, 3)))

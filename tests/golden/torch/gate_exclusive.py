@@ -1,9 +1,4 @@
-"""gate_exclusive: ResNet-110 for CIFAR (He et al. 2015, Table 6), with every shortcut of He et al. 2016, Table
-1, and every activation placement of its Table 2; 1,727,962 parameters. Where channels double the shortcut
-is option A: every second pixel, zero channels appended, no parameters. Others pool 2x2 or put zeros on both
-sides, which are other networks. `fit = conv(1x1)` is option B, `shortcut = conv(1x1)` option C. In the
-first unit branch and shortcut share the activation at the branch's head; libraries often let that shortcut
-read the stem itself (`first = input`).
+"""gate_exclusive: resnet110(shortcut = gate(bias, branch = true))
 
 3x32x32 -> 10; 1,826,746 parameters. Written by resdsl 0.1.0.
 """

@@ -1,6 +1,4 @@
-"""relu_before_add164: ResNet-164 for CIFAR: 9 * 18 + 2 layers of bottlenecks (He et al. 2016, Table 2), and
-ResNet-1001 with n = 111; 1,704,154 parameters. The released code strides in the first 1x1; libraries often
-in the 3x3 (`stride_3x3 = true`).
+"""relu_before_add164: resnet164(placement = relu_before_add)
 
 3x32x32 -> 10; 1,704,154 parameters. Written by resdsl 0.1.0.
 """
