@@ -102,7 +102,7 @@ def fit_weights(network: Network, found: Mapping[str, NDArray[np.generic]], sour
     result: Weights = {}
     for name in expected:
         array = found[name]
-        if not np.issubdtype(array.dtype, np.floating):
+        if not np.issubdtype(array.dtype, np.floating) and array.dtype.name != "bfloat16":
             raise fail("weights", f"{name} in {source} holds {array.dtype}, not floating-point numbers")
         with np.errstate(over="ignore"):
             result[name] = array.astype(np.float32)

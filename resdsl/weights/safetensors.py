@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import ml_dtypes  # noqa: F401  # pyright: ignore[reportUnusedImport]  (it teaches numpy bfloat16)
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
@@ -24,12 +25,5 @@ def read_safetensors(path: Path) -> dict[str, NDArray[np.generic]]:
         return load_file(path)
     except AttributeError as error:  # numpy has no such type
         raise fail("weights", f"{path} holds numbers of a type that is not read: {error.name}") from None
-    except TypeError as error:
-        if "bfloat16" not in str(error):
-            raise fail("weights", f"{path} cannot be read as safetensors: {error}") from None
-        help = "save it as float32 or float16, or as a PyTorch checkpoint"
-        raise fail(
-            "weights", f"{path} holds bfloat16 numbers, which are read from PyTorch checkpoints only", help=help
-        ) from None
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
         raise fail("weights", f"{path} cannot be read as safetensors: {error}") from None
