@@ -61,6 +61,24 @@ TAPS: dict[str, Tap] = {tap.value: tap for tap in Tap}
 VALUE_NAMES = (*SIGNATURES, *PLACEMENTS, *TAPS, *PLACE_NAMES, *INITS, "zero", "identity", "none", "norm", "act")
 """Every name with a meaning of its own (which a declaration may take over)."""
 CALL_NAMES = (*SIGNATURES, *INITS, "at")
+OTHER_NAMES = {
+    "adaptiveavgpool": "avgpool",
+    "batchnorm": "bn",
+    "convolution": "conv",
+    "dense": "linear",
+    "fc": "linear",
+    "glorot": "xavier",
+    "globalavgpool": "avgpool",
+    "gn": "groupnorm",
+    "kaiming": "he",
+    "ln": "layernorm",
+    "skip": "identity",
+    "stochasticdepth": "drop_path",
+    "squeezeexcite": "se",
+    "swish": "silu",
+    "zeropad": "pad",
+}
+"""What other libraries call things, in small letters without underscores: what they are here."""
 
 
 class Evaluator:
@@ -446,4 +464,7 @@ def unknown_name(node: nodes.Name, module: Module, names: Iterable[str], *, call
     """The error for a name that nothing declares: neither the file, nor the unit or network around, with `names`."""
     known = [*module.visible, *CALL_NAMES] if called else [*module.visible, *VALUE_NAMES, *names]
     what = "unit or operator" if called else "value, unit or operator"
-    return fail("unknown-name", f"there is no {what} `{node.name}`", node.span, label=did_you_mean(node.name, known))
+    word = node.name.lower().replace("_", "").removesuffix("2d").removesuffix("1d")
+    meant = word if word in SIGNATURES else OTHER_NAMES.get(word)
+    hint = f"here it is `{meant}`" if meant else did_you_mean(node.name, known)
+    return fail("unknown-name", f"there is no {what} `{node.name}`", node.span, label=hint)

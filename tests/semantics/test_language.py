@@ -11,6 +11,7 @@ from resdsl.diagnostics import SpecError
 from resdsl.network import operators as op
 from resdsl.network.network import Network
 from resdsl.network.types import He, Orthogonal, Tap, Xavier, Zero
+from resdsl.semantics.evaluate import CALL_NAMES, OTHER_NAMES, VALUE_NAMES
 from resdsl.semantics.expand import expand
 from resdsl.spec import Options, build
 from resdsl.syntax.printer import print_file
@@ -373,3 +374,24 @@ def test_settings_of_the_network_know_how_many_units_there_are() -> None:
     (element,) = built.stages[0]
     assert isinstance(element, op.Units)
     assert element.runs[0].unit.branch == (op.Conv((3, 3), 8, padding=(1, 1), init=He(0.25)),)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("batchnorm", "bn"),
+        ("BatchNorm2d", "bn"),
+        ("Conv2d(3x3, 4)", "conv"),
+        ("fc(3)", "linear"),
+        ("stochastic_depth(0.1)", "drop_path"),
+    ],
+)
+def test_names_of_other_libraries_are_known(theirs: str, ours: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        build(f"resnet 1\nnetwork n {{ input 4x8x8 head {theirs} }}\n")
+    assert caught.value.diagnostics[0].label == f"here it is `{ours}`"
+
+
+def test_the_names_of_other_libraries_lead_to_names_that_are_here() -> None:
+    assert set(OTHER_NAMES.values()) <= {*VALUE_NAMES, *CALL_NAMES}
+    assert not set(OTHER_NAMES) & {*VALUE_NAMES, *CALL_NAMES}
