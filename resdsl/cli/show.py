@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from resdsl import api
 from resdsl.analysis.costs import Summary, summarise
+from resdsl.analysis.path_gain import Path as DirectPath
+from resdsl.analysis.path_gain import paths
 from resdsl.cli.options import library_options, network_options, read_parameters, read_spec, reporting
 from resdsl.semantics.expand import expand
 from resdsl.syntax.printer import print_file
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 @click.command("show", no_args_is_help=True)
 @click.argument("spec")
 @click.option("--expanded", is_flag=True, help="Write the network out as .resnet text with nothing implied.")
+@click.option("--paths", "as_paths", is_flag=True, help="Show what the shortcuts do to the signal before training.")
 @click.option("--json", "as_json", is_flag=True, help="The table as JSON.")
 @network_options
 def command(
     spec: str,
     expanded: bool,
+    as_paths: bool,
     as_json: bool,
     network: str | None,
     parameters: tuple[str, ...],
@@ -34,14 +43,21 @@ def command(
     resdsl show specs/preact1001.resnet
     resdsl show std/resnet110 --network preact110 --expanded
     resdsl show std/resnet164 --network preact164 --json
+    resdsl show std/resnet110 --network scale_half --paths
     """
-    if expanded and as_json:
-        raise click.UsageError("--expanded and --json exclude each other")
+    if expanded and (as_json or as_paths):
+        raise click.UsageError(f"--expanded and {'--json' if as_json else '--paths'} exclude each other")
     with reporting():
         options = library_options(root, max_units)
         built = api.build(read_spec(spec), network, read_parameters(parameters), options=options)
         if expanded:
             click.echo(print_file(expand(built)), nl=False)
+        elif as_paths:
+            found = paths(built)
+            if as_json:
+                click.echo(json.dumps([_path_document(path) for path in found], indent=2))
+            else:
+                _draw_paths(built.name, found)
         elif as_json:
             click.echo(json.dumps(_document(summarise(built)), indent=2))
         else:
@@ -74,7 +90,6 @@ def _document(summary: Summary) -> dict[str, object]:
 
 
 def _draw(summary: Summary) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     costs = summary.costs
@@ -93,6 +108,61 @@ def _draw(summary: Summary) -> None:
         table.add_row(
             shown, row.what, str(row.count) if row.shortcut else "", str(row.input), str(row.output), row.shortcut, *numbers
         )  # fmt: skip
+    _print(table)
+
+
+def _path_document(path: DirectPath) -> dict[str, object]:
+    """Gains as logarithms to the base 10; null for 0, and for all three where there is no closed form."""
+
+    def finite(value: float) -> float | None:
+        return value if math.isfinite(value) else None
+
+    gain = path.gain
+    return {
+        "section": path.section,
+        "units": path.units,
+        "closed_form": gain is not None,
+        "log10_mean": finite(gain.mean) if gain else None,
+        "log10_forward": finite(gain.forward) if gain else None,
+        "log10_backward": finite(gain.backward) if gain else None,
+        "projections": path.projections,
+        "relus": path.relus,
+        "open": path.open,
+        "norms": path.norms,
+    }
+
+
+def _draw_paths(name: str, found: list[DirectPath]) -> None:
+    from rich.table import Table
+
+    table = Table(title=f"{name}: the direct path, before training", title_justify="left")
+    for column in ("path", "units", "mean", "forward", "backward", "projections", "behind the additions"):
+        table.add_column(column, justify="left" if column in ("path", "behind the additions") else "right")
+    for path in found:
+        gain = path.gain
+        gains = ("?", "?", "?") if gain is None else map(_power, (gain.mean, gain.forward, gain.backward))
+        after: list[str] = []
+        if path.relus:
+            after.append(f"{path.relus} ReLU: open with {path.open:.2g}")
+        if path.norms:
+            after.append(f"{path.norms} norms: exponential, no closed form")
+        table.add_row(path.section, str(path.units), *gains, str(path.projections or ""), "; ".join(after))
+    _print(table)
+
+
+def _power(log10: float) -> str:
+    """10 to this power."""
+    if log10 == -math.inf:
+        return "0"
+    if -4 < log10 < 5:
+        return f"{10**log10:.4g}"
+    exponent = math.floor(log10)
+    return f"{10 ** (log10 - exponent):.2f}e{exponent:+03d}"
+
+
+def _print(table: Table) -> None:
+    from rich.console import Console
+
     console = Console()
     if not console.is_terminal:
         console = Console(width=140)

@@ -1,0 +1,186 @@
+"""The gain of the direct path: known figures, and simulation."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+import resdsl
+from resdsl.analysis.path_gain import Gain, Path, paths, shortcut_gain
+from resdsl.network.network import distinct_units
+from resdsl.spec import Parameter, build
+from tests.networks import SPECS
+
+
+def whole(file: str, network: str, parameters: dict[str, Parameter] | None = None) -> Path:
+    return paths(build(SPECS / f"{file}.resnet", network, parameters or {}))[-1]
+
+
+def factors(gain: Gain | None) -> tuple[float, float, float]:
+    assert gain is not None
+    return 10**gain.mean, 10**gain.forward, 10**gain.backward
+
+
+@pytest.mark.parametrize(
+    ("network", "parameters", "mean"),
+    [
+        ("resnet110", {}, 1.0),
+        ("preact110", {}, 1.0),
+        ("scale_half", {}, 5.55e-17),
+        ("scale_half_frozen", {}, 5.55e-17),
+        ("gate_shortcut", {"bias": -6}, 0.7045),
+        ("gate_exclusive", {"bias": -6}, 0.7045),
+        ("gate_shortcut", {"bias": -3}, 0.0057),
+        ("gate_shortcut_0", {}, 0.5**54),
+        ("dropout_shortcut", {}, 1.0),
+        ("conv_shortcut", {}, 0.0),
+        ("plain110", {}, 0.0),
+    ],
+)
+def test_the_direct_term_over_54_units(network: str, parameters: dict[str, Parameter], mean: float) -> None:
+    path = whole("resnet110", network, parameters)
+    assert path.units == 54
+    assert factors(path.gain)[0] == pytest.approx(mean, rel=0.01)
+
+
+GATE = "resnet 1\nnetwork n {{ init {init} input 8 stage u }}\nunit u {{ branch linear(8) shortcut gate({bias}) }}\n"
+
+
+@pytest.mark.parametrize(
+    ("init", "bias", "mean"), [("he", -6, 0.99354), ("he", -3, 0.90864), ("he", 0, 0.5), ("zero", -6, 0.99753)]
+)
+def test_one_gate(init: str, bias: float, mean: float) -> None:
+    (unit,) = distinct_units(build(GATE.format(init=init, bias=bias)))
+    gain = factors(shortcut_gain(unit))
+    assert gain[0] == pytest.approx(mean, abs=5e-6)
+    if (init, bias) == ("he", 0):
+        assert gain[1:] == pytest.approx((0.318, 0.392), abs=5e-4)
+    if init == "zero":
+        assert gain[1:] == pytest.approx((mean**2, mean**2), rel=1e-4)
+
+
+def test_zero_gates_over_54_units() -> None:
+    text = GATE.format(init="zero", bias=-6).replace("stage u", "stage 54 * u")
+    assert factors(paths(build(text))[-1].gain)[0] == pytest.approx(0.8749, abs=5e-5)
+
+
+@pytest.mark.parametrize(("relus", "chance"), [(0, 1.0), (1, 0.5), (2, 0.375), (54, 0.0766), (333, 0.031)])
+def test_relus_close_the_path_polynomially(relus: int, chance: float) -> None:
+    assert Path("x", relus=relus).open == pytest.approx(chance, rel=0.01)
+    if relus > 10:
+        assert Path("x", relus=relus).open == pytest.approx(1 / math.sqrt(math.pi * relus), rel=0.02)
+
+
+def test_the_chance_that_relus_leave_the_path_open_by_simulation() -> None:
+    steps = np.random.default_rng(0).standard_normal((20_000, 54))
+    stays = (np.cumsum(steps, axis=1) > 0).all(axis=1)
+    expected = Path("x", relus=54).open
+    assert stays.mean() == pytest.approx(expected, abs=5 * math.sqrt(expected / 20_000))
+
+
+@pytest.mark.parametrize("name", ["resnet1001", "preact1001"])
+def test_projections_are_counted_and_left_out(name: str) -> None:
+    path = whole("resnet164", name)
+    assert (path.units, path.projections) == (333, 3)
+    assert path.gain == Gain()
+    assert path.relus == (333 if name == "resnet1001" else 0)
+
+
+def test_norms_behind_the_addition_have_no_closed_form() -> None:
+    path = whole("resnet110", "bn_after_add110")
+    assert (path.norms, path.relus, path.open) == (54, 0, 1.0)
+
+
+def test_a_thousand_units_do_not_underflow() -> None:
+    path = whole("resnet110", "scale_half", {"n": 1000})
+    assert path.gain is not None
+    assert path.gain.forward == pytest.approx(3000 * math.log10(0.25))
+
+
+def test_paths_in_units_stand_by_themselves() -> None:
+    found = {path.section: path for path in paths(build(SPECS / "ror.resnet", "ror3_110"))}
+    assert list(found) == ["stage1", "stage1 root", "stage1 root level", "network"]
+    assert [found[name].units for name in found] == [1, 3, 51, 1]
+    assert found["stage1 root level"].relus == 48
+
+
+def test_copies_that_differ_are_multiplied() -> None:
+    text = """resnet 1
+network n { input 8 stage 3 * u }
+unit u { branch linear(8) shortcut scale(1 / (index + 2)) }
+"""
+    assert factors(paths(build(text))[-1].gain)[0] == pytest.approx(1 / 24)
+
+
+def test_no_closed_form_is_said() -> None:
+    text = "resnet 1\nnetwork n { input 8 stage u }\nunit u { branch linear(8) shortcut tanh }\n"
+    assert paths(build(text))[-1].gain is None
+
+
+WIDTH, BATCH, SEEDS = 256, 64, 24
+
+
+@pytest.mark.parametrize(
+    "shortcut",
+    [
+        "scale(0.7)",
+        "gate(-1)",
+        "gate(0, init = xavier)",
+        "gate(2, init = normal(0.05))",
+        "gate(-1, init = zero)",
+        "dropout(0.3)",
+        "drop_path(0.3, rescale = false)",
+        "linear(256, bias = false)",
+        "linear(256, bias = false, init = xavier)",
+        "linear(256, bias = false, init = orthogonal(0.5))",
+        "linear(256, bias = false) -> bn",
+        "scale(0.5) -> dropout(0.2)",
+        "relu",
+        "scale(2) -> bn",
+    ],
+)
+def test_gains_by_simulation(shortcut: str) -> None:
+    """Regression of the output on the input, and second moments of output and gradient, over seeds."""
+    text = f"""resnet 1
+network n {{ input {WIDTH} stage u }}
+unit u {{ branch linear({WIDTH}, bias = false, init = zero) shortcut {shortcut} }}
+"""
+    (unit,) = distinct_units(build(text))
+    measured: list[list[float]] = []
+    for seed in range(SEEDS):
+        module = resdsl.load(text, seed=seed).double().train()
+        torch.manual_seed(seed)
+        x = torch.randn(BATCH, WIDTH, dtype=torch.float64, requires_grad=True)
+        y = module(x)
+        sent = torch.randn_like(y)
+        y.backward(sent)
+        assert x.grad is not None
+        moment = x.detach().square().mean()
+        mean = (x.detach() * y.detach()).mean() / moment
+        measured.append(
+            [
+                float(mean),
+                float(y.detach().square().mean() / moment),
+                float(x.grad.square().mean() / sent.square().mean()),
+            ]
+        )
+    expected = factors(shortcut_gain(unit))
+    for values, prediction in zip(np.array(measured).T, expected, strict=True):
+        error = values.std(ddof=1) / math.sqrt(SEEDS)
+        # Batch statistics and 256 features instead of infinitely many: half a per cent, up to two for a norm's gradient.
+        slack = (0.02 if "bn" in shortcut else 0.005) * max(prediction, 0.1)
+        assert values.mean() == pytest.approx(prediction, abs=5 * error + slack)
+
+
+def test_a_convolution_by_simulation() -> None:
+    text = "resnet 1\nnetwork n { input 64x12x12 stage u }\nunit u { branch conv(1x1, 64, init = zero) shortcut conv(1x1) }\n"
+    (unit,) = distinct_units(build(text))
+    assert factors(shortcut_gain(unit)) == pytest.approx((0, 2, 2))
+    moments = []
+    for seed in range(SEEDS):
+        x = torch.randn(4, 64, 12, 12, generator=torch.Generator().manual_seed(seed))
+        moments.append(float(resdsl.load(text, seed=seed)(x).detach().square().mean() / x.square().mean()))
+    assert np.mean(moments) == pytest.approx(2, abs=5 * np.std(moments) / math.sqrt(SEEDS))
