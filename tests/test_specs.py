@@ -160,7 +160,7 @@ def test_every_target_is_written_or_says_why_not(case: Case) -> None:
         elif target.name != "onnx" or not is_big(network):
             first = target.emit(Request(network))
             assert first == target.emit(Request(network)), f"{target.name} differs from run to run"
-            assert len(first) > 1000
+            assert network.name.encode() in first
 
 
 def test_weights_follow_the_seed() -> None:
