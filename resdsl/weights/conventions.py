@@ -14,10 +14,11 @@ from resdsl.weights.hidden import (
     Check,
     drop_paths_rescale,
     filters_have_eps,
-    first_shortcut_reads_the_stem,
+    layernorms_have_eps,
     multiplies_gamma_into_weights,
     norms_have_eps,
     pools_between_levels,
+    shortcuts_read_the_input,
     strides_in_one_of_both,
     strides_in_the_3x3,
 )
@@ -65,7 +66,8 @@ def _layers(ours: str, theirs: str, names: tuple[str, ...]) -> tuple[Rule, ...]:
     )
 
 
-_BN = norms_have_eps(1e-5)
+_ALL = (norms_have_eps(1e-5), drop_paths_rescale)
+"""What holds in all families but two of other norms."""
 
 # What torchvision and timm share.
 _RESNET: tuple[Rule, ...] = (
@@ -79,7 +81,7 @@ _RESNET: tuple[Rule, ...] = (
 )
 
 _TORCHVISION = (
-    Convention("torchvision", "resnet", _RESNET, (_BN, strides_in_the_3x3)),
+    Convention("torchvision", "resnet", _RESNET, (*_ALL, strides_in_the_3x3)),
     Convention(
         "torchvision",
         "convnext",
@@ -102,7 +104,7 @@ _TORCHVISION = (
             ("head_layernorm", "classifier.0"),
             ("head_linear", "classifier.2"),
         ),
-        (drop_paths_rescale,),
+        (layernorms_have_eps(1e-6), drop_paths_rescale),
     ),
 )
 
@@ -115,7 +117,7 @@ _TIMM = (
             ("stage{s}.{u}.se.reduce", "layer{s}.{u}.se.fc1"),
             ("stage{s}.{u}.se.expand", "layer{s}.{u}.se.fc2"),
         ),
-        (_BN, strides_in_the_3x3),
+        (*_ALL, strides_in_the_3x3),
     ),
     Convention(
         "timm",
@@ -128,7 +130,7 @@ _TIMM = (
             ("head_bn", "norm"),
             ("head_linear", "head.fc"),
         ),
-        (_BN, strides_in_the_3x3),
+        (*_ALL, strides_in_the_3x3, shortcuts_read_the_input),
         visible="timm's stem has no BN and ReLU, its first unit has: `-p lead=identity -p first=pre`",
     ),
     Convention(
@@ -141,7 +143,7 @@ _TIMM = (
             ("stage{s}.{u}.scale{k}", "stages.{s-1}.{u}.skipinit_gain"),
             ("head_linear", "head.fc"),
         ),
-        (filters_have_eps(1e-5), multiplies_gamma_into_weights),
+        (filters_have_eps(1e-5), multiplies_gamma_into_weights, drop_paths_rescale),
         visible="timm has no learned scales unless asked: `-p end=identity`",
     ),
     Convention(
@@ -166,7 +168,7 @@ _TIMM = (
             ("head_layernorm", "head.norm"),
             ("head_linear", "head.fc"),
         ),
-        (drop_paths_rescale,),
+        (layernorms_have_eps(1e-6), drop_paths_rescale),
     ),
     Convention(
         "timm",
@@ -204,7 +206,7 @@ _TIMM = (
             ("head_bn", "conv2d_7b.bn"),
             ("head_linear", "classif"),
         ),
-        (norms_have_eps(1e-3),),
+        (norms_have_eps(1e-3), drop_paths_rescale),
     ),
 )
 
@@ -231,14 +233,14 @@ _PYTORCHCV = (
         "pytorchcv",
         "resnet for ImageNet",
         (("stem_conv", "features.init_block.conv.conv"), ("stem_bn", "features.init_block.conv.bn"), *_POST_UNIT),
-        (_BN,),
+        _ALL,
         unknown=(strides_in_one_of_both,),
     ),
     Convention(
         "pytorchcv",
         "preresnet for ImageNet",
         (("stem_conv", "features.init_block.conv"), ("stem_bn", "features.init_block.bn"), *_PRE_UNIT),
-        (_BN,),
+        (*_ALL, shortcuts_read_the_input),
         unknown=(strides_in_one_of_both,),
         visible="pytorchcv repeats BN and ReLU at the head of the first unit: `-p first=pre`",
     ),
@@ -246,14 +248,14 @@ _PYTORCHCV = (
         "pytorchcv",
         "resnet for CIFAR",
         (("stem_conv", "features.init_block.conv"), ("stem_bn", "features.init_block.bn"), *_POST_UNIT),
-        (_BN, strides_in_the_3x3, drop_paths_rescale),
+        (*_ALL, strides_in_the_3x3),
         visible="pytorchcv has option B, as in std/cifar_options: `-p 'fit=conv(1x1)'`",
     ),
     Convention(
         "pytorchcv",
         "preresnet for CIFAR",
         (("stem_conv", "features.init_block"), *_PRE_UNIT),
-        (_BN, strides_in_the_3x3, first_shortcut_reads_the_stem),
+        (*_ALL, strides_in_the_3x3, shortcuts_read_the_input),
         visible="pytorchcv has option B, as in std/cifar_options: `-p 'fit=conv(1x1)'`",
     ),
     Convention(
@@ -277,7 +279,7 @@ _PYTORCHCV = (
             ("stage1.0.shortcut_bn", "features.body.shortcut.bn"),
             ("head_linear", "output"),
         ),
-        (_BN, pools_between_levels),
+        (*_ALL, pools_between_levels),
         visible="pytorchcv pools between the levels: `-p pooled=true`",
     ),
     Convention(
@@ -308,7 +310,7 @@ _PYTORCHCV = (
             ("head_conv", "output.final_conv.conv"),
             ("head_bn", "output.final_conv.bn"),
         ),
-        (_BN,),
+        _ALL,
     ),
 )
 

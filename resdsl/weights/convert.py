@@ -25,11 +25,12 @@ COUNTER = ".num_batches_tracked"
 class Unmatched:
     """A tensor, of the network or (unused) of the library, and what is known of why it has no partner.
 
-    found: the shape of the partner, if that is what does not fit.
+    shape, found: what the tensor must be and what its partner is, if that is what does not fit.
     """
 
     name: str
     why: str = ""
+    shape: tuple[int, ...] = ()
     found: tuple[int, ...] = ()
 
 
@@ -89,7 +90,7 @@ def convert_by(convention: Convention, shapes: Mapping[str, tuple[int, ...]], fo
             if array is None or _extents(array.shape) != _extents(shape):
                 has = " + ".join(_text(found[part].shape) for part in names)
                 why = f"must be {_text(shape)}; {', '.join(names)} is {has}"
-                misshapen.append(Unmatched(name, why, found[names[0]].shape))
+                misshapen.append(Unmatched(name, why, shape, found[names[0]].shape))
             else:
                 arrays[name] = array.reshape(shape)
     unused = tuple(Unmatched(name) for name in found if name not in used and not name.endswith(COUNTER))

@@ -69,10 +69,14 @@ def _unmatched(network: Network, conversion: Conversion, source: str) -> SpecErr
 
 
 def _advice(conversion: Conversion) -> str:
-    heads = [unmatched.name for unmatched in conversion.misshapen if unmatched.name.startswith("head_")]
-    if heads and len(heads) == len(conversion.misshapen) and not conversion.missing:
-        classes = next(iter(conversion.misshapen)).found[0]
-        return f"another number of classes: `-p classes={classes}`?"
+    classes = {
+        tensor.found[0] if tensor.found and tensor.found[1:] == tensor.shape[1:] else None
+        for tensor in conversion.misshapen
+        if tensor.name.startswith("head_linear.")
+    }
+    elsewhere = [tensor for tensor in conversion.misshapen if not tensor.name.startswith("head_linear.")]
+    if len(classes) == 1 and None not in classes and not elsewhere and not conversion.missing:
+        return f"another number of classes: `-p classes={classes.pop()}`?"
     return conversion.convention.visible or "is it this network, with these parameters?"
 
 

@@ -10,10 +10,25 @@ from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 from resdsl.network.network import Network, distinct_units, inner_chains, unit_chains
-from resdsl.network.operators import BatchNorm, Chain, Conv, DropPath, MaxPool, Operator, Scale, Units
+from resdsl.network.operators import (
+    BatchNorm,
+    Chain,
+    Conv,
+    DropPath,
+    GlobalAvgPool,
+    LayerNorm,
+    MaxPool,
+    Operator,
+    Relu,
+    Scale,
+    Units,
+)
 from resdsl.network.types import Tap
 
 Check: TypeAlias = Callable[[Network], str]
+
+GAMMA = 1.7139588594436646
+"""1 over the standard deviation of relu(x), x standard normal."""
 
 
 def strides_in_the_3x3(network: Network) -> str:
@@ -34,11 +49,11 @@ def strides_in_one_of_both(network: Network) -> str:
     )
 
 
-def first_shortcut_reads_the_stem(network: Network) -> str:
-    units = next((element for stage in network.stages for element in stage if isinstance(element, Units)), None)
-    first = units.runs[0].unit if units else None
-    if first and first.lead and not first.shortcut.projection and first.shortcut.tap is Tap.ACTIVATED:
-        return "the first shortcut reads what leads the branch, the library's the stem itself: `-p first=input`"
+def shortcuts_read_the_input(network: Network) -> str:
+    """Those that are no projections."""
+    for unit in distinct_units(network):
+        if unit.lead and not unit.shortcut.projection and unit.shortcut.tap is Tap.ACTIVATED:
+            return "a shortcut reads what leads the branch, the library's the unit's input, the first too: `-p first=input`"
     return ""
 
 
@@ -55,7 +70,10 @@ def pools_between_levels(network: Network) -> str:
 
 
 def multiplies_gamma_into_weights(network: Network) -> str:
-    if network.stem and not isinstance(network.stem[0], Scale):
+    first = network.stem[0] if network.stem else None
+    stem_is = isinstance(first, Scale) and isinstance(first.factor, float) and abs(first.factor - GAMMA) < 1e-3
+    head_is = [type(element) for element in network.head[:2]] == [Relu, GlobalAvgPool]
+    if not (stem_is and head_is):
         return (
             "gamma stands behind each activation, the library multiplies it into every convolution, the stem's too: "
             "`-p 'lead=scale(1.7139588594436646)' -p last=relu`"
@@ -67,6 +85,14 @@ def norms_have_eps(eps: float) -> Check:
     def check(network: Network) -> str:
         others = {operator.eps for operator in _operators(network) if isinstance(operator, BatchNorm)} - {eps}
         return f"bn has eps {min(others):g}, the library's {eps:g}" if others else ""
+
+    return check
+
+
+def layernorms_have_eps(eps: float) -> Check:
+    def check(network: Network) -> str:
+        others = {operator.eps for operator in _operators(network) if isinstance(operator, LayerNorm)} - {eps}
+        return f"layernorm has eps {min(others):g}, the library's {eps:g}" if others else ""
 
     return check
 

@@ -159,6 +159,13 @@ def test_another_number_of_classes_is_said(monkeypatch: pytest.MonkeyPatch) -> N
     assert shape.help == "another number of classes: `-p classes=7`?"
 
 
+@pytest.mark.parametrize("odd", [np.zeros(()), np.zeros((10, 32))])
+def test_other_shapes_of_the_head_are_no_number_of_classes(monkeypatch: pytest.MonkeyPatch, odd: np.ndarray) -> None:
+    found = library_file(PREACT.rules, network())
+    found["output.weight"] = odd
+    assert refused(monkeypatch, found, network())[0].help == PREACT.visible
+
+
 def test_a_file_of_another_library_or_of_our_own_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     built = build(SPECS / "imagenet_basic.resnet", "resnet18", {"classes": 2})
     found = library_file(CONVENTIONS["torchvision's resnet"].rules, built)

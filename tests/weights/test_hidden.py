@@ -17,7 +17,9 @@ GAMMA: dict[str, Parameter] = {"lead": "scale(1.7139588594436646)", "last": "rel
     [
         (hidden.strides_in_the_3x3, "imagenet", "resnet50", {"stride_3x3": True}, {}, "`-p stride_3x3=true`"),
         (hidden.strides_in_the_3x3, "resnet164", "preact164", {"stride_3x3": True}, {}, "first 1x1"),
-        (hidden.first_shortcut_reads_the_stem, "cifar", "preact20", {"first": "input"}, {}, "`-p first=input`"),
+        (hidden.shortcuts_read_the_input, "cifar", "preact20", {"first": "input"}, {}, "`-p first=input`"),
+        (hidden.shortcuts_read_the_input, "cifar", "preact20", {"first": "input"}, {"tap": "activated"}, "a shortcut"),
+        (hidden.multiplies_gamma_into_weights, "nf_resnet", "nf_resnet50", GAMMA, {"lead": "scale(1.7)"}, "lead"),
         (hidden.drop_paths_rescale, "stochastic_depth", "stochastic110", {"rescale": True}, {}, "`-p rescale=true`"),
         (hidden.pools_between_levels, "ror", "ror3_56", {"pooled": True}, {}, "`-p pooled=true`"),
         (hidden.multiplies_gamma_into_weights, "nf_resnet", "nf_resnet50", GAMMA, {}, "-p last=relu"),
@@ -48,3 +50,9 @@ def test_where_a_library_has_both_it_is_said_which_this_is() -> None:
     spec = SPECS / "imagenet.resnet"
     assert "strides in its first 1x1" in hidden.strides_in_one_of_both(build(spec, "resnet50"))
     assert "strides in its 3x3" in hidden.strides_in_one_of_both(build(spec, "resnet50", {"stride_3x3": True}))
+
+
+def test_eps_of_layernorm() -> None:
+    text = "resnet 1\nnetwork n { input 8 head layernorm(1e-5) }\n"
+    assert hidden.layernorms_have_eps(1e-5)(build(text)) == ""
+    assert "eps 1e-05, the library's 1e-06" in hidden.layernorms_have_eps(1e-6)(build(text))
