@@ -7,16 +7,18 @@ are taken to have mean 0 and second moment 1, elements and weights to be indepen
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import assert_never
 
 from resdsl.network import operators as op
 from resdsl.network.network import Network, copy_of, inner_chains, unit_chains, varies
-from resdsl.network.shapes import output, shortcut_input
+from resdsl.network.shapes import branch_output, output
 from resdsl.network.tensors import Constant, Fill, OrthogonalRows, inner_shape, operator_tensors
-from resdsl.network.types import Normal, Shape
+from resdsl.network.types import Normal, Shape, Tap
 
-QUADRATURE_NODES = 80
+REACH = 10
+"""Standard deviations on either side that the integral over a gate's input covers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,8 @@ class Path:
     section: `stage2`, or `stage1 basic` for units in a branch. units: how many the path leads through. gain: of their
     shortcuts, None where there is no closed form. projections: units whose shortcut is a weight layer because the shape
     changes; they are no part of the gain. relus: units with a ReLU behind the addition and no norm. norms: with a norm
-    there, for whose effect there is no closed form; it is exponential in their number.
+    there, for whose effect there is no closed form; it is exponential in their number. between: operators that stand
+    between two units of the path; they are no part of the gain.
     """
 
     section: str
@@ -59,6 +62,7 @@ class Path:
     projections: int = 0
     relus: int = 0
     norms: int = 0
+    between: int = 0
 
     @property
     def open(self) -> float:
@@ -76,43 +80,64 @@ class Path:
             self.projections + other.projections,
             self.relus + other.relus,
             self.norms + other.norms,
+            self.between + other.between,
         )
+
+    def times(self, count: int) -> Path:
+        gain = None if self.gain is None else self.gain.times(count)
+        numbers = (self.projections, self.relus, self.norms, self.between)
+        return Path(self.section, count * self.units, gain, *(count * number for number in numbers))
 
 
 def paths(network: Network) -> list[Path]:
     """The path through each stage, then those through units in its branches, and last the one through all stages.
 
-    Grows with distinct units, not with depth.
+    Units inside `concat` are not followed: they are on no single path. Grows with distinct units, not with depth.
     """
     found: list[Path] = []
     whole = Path("network")
+    waiting = 0
     for section, chain in network.sections():
         inner: dict[str, Path] = {}
-        path = _chain_path(section, chain, inner)
-        if path.units:
-            found += [path, *inner.values()]
-            whole = whole.then(path)
+        path, leading, trailing = _chain_path(section, chain, inner)
+        if not path.units:
+            waiting += leading
+            continue
+        found += [path, *inner.values()]
+        whole = whole.then(replace(path, between=path.between + (leading + waiting if whole.units else 0)))
+        waiting = trailing
     return [*found, whole]
 
 
-def _chain_path(section: str, chain: op.Chain, inner: dict[str, Path]) -> Path:
+def _chain_path(section: str, chain: op.Chain, inner: dict[str, Path]) -> tuple[Path, int, int]:
+    """The path through a chain's units, and how many operators stand before the first and behind the last of them."""
     path = Path(section)
+    leading = since = 0
     for element in chain:
-        if isinstance(element, op.Units):
+        if not isinstance(element, op.Units):
+            since += 1
+        else:
+            path = replace(path, between=path.between + (since if path.units else 0))
+            leading, since = (leading if path.units else since), 0
             for run in element.runs:
                 path = path.then(_run_path(run))
                 name = f"{section} {run.unit.name}"
                 for part in unit_chains(run.unit):
                     if any(isinstance(inside, op.Units) for inside in part):
                         inner.setdefault(name, Path(name))
-                        inner[name] = inner[name].then(_chain_path(name, part, inner))
-    return path
+                        within: dict[str, Path] = {}
+                        own, _, _ = _chain_path(name, part, within)
+                        inner[name] = inner[name].then(own.times(run.count))
+                        for key, deeper in within.items():
+                            inner[key] = inner.get(key, Path(key)).then(deeper.times(run.count))
+    return (path, leading, since) if path.units else (path, since, 0)
 
 
 def _run_path(run: op.Run) -> Path:
     unit = run.unit
-    kinds = {type(element) for element in unit.after}
-    has_norm = bool(kinds & {op.BatchNorm, op.GroupNorm, op.LayerNorm})
+    after = unit.after if unit.shortcut.chain is not None else ()
+    has_norm = any(isinstance(element, op.BatchNorm | op.GroupNorm | op.LayerNorm) for element in after)
+    has_relu = any(isinstance(element, op.Relu) for element in after)
     gain: Gain | None = Gain()
     projects = unit.changes_shape and _has_weights(unit.shortcut.chain or ())
     if not projects:
@@ -125,7 +150,7 @@ def _run_path(run: op.Run) -> Path:
         run.count,
         gain,
         run.count if projects else 0,
-        run.count if op.Relu in kinds and not has_norm else 0,
+        run.count if has_relu and not has_norm else 0,
         run.count if has_norm else 0,
     )
 
@@ -139,21 +164,39 @@ def _has_weights(chain: op.Chain) -> bool:
 
 
 def shortcut_gain(unit: op.Unit) -> Gain | None:
-    """Of the shortcut of one copy of a unit; None where there is no closed form."""
+    """Of one copy of a unit: its shortcut, what that reads, and scales and the like behind the addition.
+
+    None where there is no closed form. ReLU and norms behind the addition are not in it.
+    """
     if unit.shortcut.chain is None:
         return Gain.of(0, 0, 0)
-    return chain_gain(unit.shortcut.chain, shortcut_input(unit))
+    lead = unit.branch[: unit.lead] if unit.shortcut.tap is Tap.ACTIVATED else ()
+    shortcut = chain_gain((*lead, *unit.shortcut.chain), unit.input)
+    after = tuple(element for element in unit.after if not isinstance(element, AFTER_ADDITION))
+    behind = chain_gain(after, branch_output(unit))
+    return None if shortcut is None or behind is None else shortcut.then(behind)
+
+
+AFTER_ADDITION = (op.Relu, op.BatchNorm, op.GroupNorm, op.LayerNorm)
 
 
 def chain_gain(chain: op.Chain, shape: Shape) -> Gain | None:
     """Of a chain without units; None where there is no closed form."""
     total = Gain()
+    centred = spread = True
     for element in chain:
         assert not isinstance(element, op.Units), "shortcuts hold no units"
+        mixes = isinstance(element, op.Conv | op.Linear | op.BatchNorm | op.GroupNorm | op.LayerNorm)
+        if mixes and not spread:  # some channels are zero: no one second moment stands for all
+            return None
+        if not centred and isinstance(element, AFTER_ADDITION):  # the mean of what comes in is not 0
+            return None
         own = _operator_gain(element, shape, 10**total.forward)
         if own is None:
             return None
         total = total.then(own)
+        centred = isinstance(element, op.Conv | op.Linear) or (centred and not isinstance(element, op.Relu))
+        spread = spread and not isinstance(element, op.Pad | op.Partial)
         shape = output(element, shape)
     return total
 
@@ -180,8 +223,8 @@ def _operator_gain(operator: op.Operator, shape: Shape, moment: float) -> Gain |
             weight = operator_tensors(operator, shape, "")[0]
             variance = _variance(weight.fill, weight.shape)
             return Gain.of(0, shape.channels * variance, features * variance)
-        case op.BatchNorm() | op.GroupNorm() | op.LayerNorm():
-            return Gain.of(1 / math.sqrt(moment), 1 / moment, 1 / moment) if moment else None
+        case op.BatchNorm(eps=eps) | op.GroupNorm(eps=eps) | op.LayerNorm(eps=eps):
+            return Gain.of(1 / math.sqrt(moment + eps), 1 / (moment + eps), 1 / (moment + eps))
         case op.Relu():
             return Gain.of(0.5, 0.5, 0.5)
         case op.Pad():
@@ -206,18 +249,24 @@ def _operator_gain(operator: op.Operator, shape: Shape, moment: float) -> Gain |
 
 
 def _gate_gain(gate: op.Gate, shape: Shape, moment: float) -> Gain:
-    """1 - sigmoid(z), z normal with mean `bias` and the variance that the gate's weights give it.
+    weight = operator_tensors(gate, shape, "")[0]
+    return _gate(_number(gate.bias), math.sqrt(shape.channels * _variance(weight.fill, weight.shape) * moment))
 
-    The gradient also passes through z. There is no closed form for a bias other than 0: Gauss-Hermite quadrature.
+
+@cache
+def _gate(bias: float, spread: float) -> Gain:
+    """1 - sigmoid(z), z normal with mean `bias` and standard deviation `spread`; the gradient also passes through z.
+
+    There is no closed form for a bias other than 0: the trapezoidal rule, whose steps are small beside both the normal
+    density and the sigmoid.
     """
     import numpy as np  # 80 ms that `resdsl show` need not wait for
 
-    weight = operator_tensors(gate, shape, "")[0]
-    spread = math.sqrt(shape.channels * _variance(weight.fill, weight.shape) * moment)
-    nodes, weights = np.polynomial.hermite_e.hermegauss(QUADRATURE_NODES)
-    rest = 1 / (1 + np.exp(_number(gate.bias) + spread * nodes))
-
-    density = weights / math.sqrt(2 * math.pi)
+    steps = math.ceil(2 * REACH * max(spread, 1) * 20)
+    deviation = np.linspace(-REACH, REACH, steps + 1)
+    density = np.exp(-(deviation**2) / 2)
+    density /= density.sum()
+    rest = 0.5 * (1 - np.tanh((bias + spread * deviation) / 2))
     second = float(density @ rest**2)
     slope = float(density @ (rest * (1 - rest)) ** 2)
     return Gain.of(float(density @ rest), second, second + spread**2 * slope)

@@ -129,6 +129,7 @@ def _path_document(path: DirectPath) -> dict[str, object]:
         "relus": path.relus,
         "open": path.open,
         "norms": path.norms,
+        "between": path.between,
     }
 
 
@@ -136,8 +137,8 @@ def _draw_paths(name: str, found: list[DirectPath]) -> None:
     from rich.table import Table
 
     table = Table(title=f"{name}: the direct path, before training", title_justify="left")
-    for column in ("path", "units", "mean", "forward", "backward", "projections", "behind the additions"):
-        table.add_column(column, justify="left" if column in ("path", "behind the additions") else "right")
+    for column in ("path", "units", "mean", "forward", "backward", "projections", "what else stands on it"):
+        table.add_column(column, justify="left" if column in ("path", "what else stands on it") else "right")
     for path in found:
         gain = path.gain
         gains = ("?", "?", "?") if gain is None else map(_power, (gain.mean, gain.forward, gain.backward))
@@ -146,6 +147,8 @@ def _draw_paths(name: str, found: list[DirectPath]) -> None:
             after.append(f"{path.relus} ReLU: open with {path.open:.2g}")
         if path.norms:
             after.append(f"{path.norms} norms: exponential, no closed form")
+        if path.between:
+            after.append(f"{path.between} operators between units")
         table.add_row(path.section, str(path.units), *gains, str(path.projections or ""), "; ".join(after))
     _print(table)
 

@@ -28,7 +28,8 @@ def factors(gain: Gain | None) -> tuple[float, float, float]:
     ("network", "parameters", "mean"),
     [
         ("resnet110", {}, 1.0),
-        ("preact110", {}, 1.0),
+        ("preact110", {}, 0.125),  # the first shortcut reads relu(bn(x)), and so do the two where the shape changes
+        ("preact110", {"first": "input"}, 0.25),
         ("scale_half", {}, 5.55e-17),
         ("scale_half_frozen", {}, 5.55e-17),
         ("gate_shortcut", {"bias": -6}, 0.7045),
@@ -120,6 +121,39 @@ def test_no_closed_form_is_said() -> None:
     assert paths(build(text))[-1].gain is None
 
 
+@pytest.mark.parametrize("shortcut", ["tanh", "relu -> bn", "relu -> relu", "partial(0.5) -> linear(8)"])
+def test_what_has_no_closed_form(shortcut: str) -> None:
+    text = f"resnet 1\nnetwork n {{ input 8 stage u }}\nunit u {{ branch linear(8) shortcut {shortcut} }}\n"
+    assert paths(build(text))[-1].gain is None
+
+
+def test_repetition_of_units_in_units_is_counted() -> None:
+    units = """
+unit level(n, factor = 1) { branch n * i shortcut scale(factor) }
+unit i { branch linear(8) shortcut scale(0.5) }
+"""
+    same = {p.section: p for p in paths(build(f"resnet 1\nnetwork n {{ input 8 stage 3 * level(4) }}{units}"))}
+    apart = "resnet 1\nnetwork n { input 8 stage level(4, 0.9) -> level(4, 0.8) -> level(4, 0.7) }"
+    differ = {p.section: p for p in paths(build(apart + units))}
+    assert same["stage1 level"] == differ["stage1 level"]
+    assert same["stage1 level"].units == 12
+    assert factors(same["stage1 level"].gain)[0] == pytest.approx(0.5**12)
+
+
+def test_what_follows_the_addition_and_stands_between_units() -> None:
+    text = """resnet 1
+network n { input 8 stem linear(8) stage 2 * u -> tanh -> 2 * u stage linear(8) -> u head tanh }
+unit u { branch linear(8) shortcut identity after scale(0.5) }
+"""
+    first, second, network = paths(build(text))
+    assert factors(network.gain)[0] == pytest.approx(0.5**5)
+    assert (first.between, second.between, network.between) == (1, 0, 2)
+
+
+def test_a_plain_network_has_no_additions() -> None:
+    assert whole("resnet110", "plain110").relus == 0
+
+
 WIDTH, BATCH, SEEDS = 256, 64, 24
 
 
@@ -131,6 +165,7 @@ WIDTH, BATCH, SEEDS = 256, 64, 24
         "gate(0, init = xavier)",
         "gate(2, init = normal(0.05))",
         "gate(-1, init = zero)",
+        "gate(0, init = normal(1.25))",
         "dropout(0.3)",
         "drop_path(0.3, rescale = false)",
         "linear(256, bias = false)",
@@ -140,6 +175,8 @@ WIDTH, BATCH, SEEDS = 256, 64, 24
         "scale(0.5) -> dropout(0.2)",
         "relu",
         "scale(2) -> bn",
+        "scale(0.01) -> bn",
+        "linear(256, bias = false, init = zero) -> bn",
     ],
 )
 def test_gains_by_simulation(shortcut: str) -> None:
@@ -173,6 +210,22 @@ unit u {{ branch linear({WIDTH}, bias = false, init = zero) shortcut {shortcut} 
         # Batch statistics and 256 features instead of infinitely many: half a per cent, up to two for a norm's gradient.
         slack = (0.02 if "bn" in shortcut else 0.005) * max(prediction, 0.1)
         assert values.mean() == pytest.approx(prediction, abs=5 * error + slack)
+
+
+@pytest.mark.parametrize("shortcut", ["identity", "linear(64, bias = false)", "scale(0.5)"])
+def test_what_a_shortcut_reads_is_part_of_the_path(shortcut: str) -> None:
+    text = f"""resnet 1
+network n {{ input 64 stage u }}
+unit u {{ branch layernorm -> relu -> linear(64, bias = false, init = zero) shortcut {shortcut} from activated }}
+"""
+    (unit,) = distinct_units(build(text))
+    found = []
+    for seed in range(SEEDS):
+        x = torch.randn(256, 64, generator=torch.Generator().manual_seed(seed))
+        y = resdsl.load(text, seed=seed)(x).detach()
+        found.append([float((x * y).mean() / x.square().mean()), float(y.square().mean() / x.square().mean())])
+    predicted = factors(shortcut_gain(unit))
+    assert np.mean(found, axis=0) == pytest.approx(predicted[:2], abs=0.02 * max(1, predicted[1]))
 
 
 def test_a_convolution_by_simulation() -> None:
