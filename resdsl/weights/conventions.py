@@ -10,11 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from resdsl.network.operators import BatchNorm, LayerNorm
 from resdsl.weights.hidden import (
     Check,
     drop_paths_rescale,
     filters_have_eps,
-    layernorms_have_eps,
     multiplies_gamma_into_weights,
     norms_have_eps,
     pools_between_levels,
@@ -66,8 +66,18 @@ def _layers(ours: str, theirs: str, names: tuple[str, ...]) -> tuple[Rule, ...]:
     )
 
 
-_ALL = (norms_have_eps(1e-5), drop_paths_rescale)
+_ALL = (norms_have_eps(BatchNorm, 1e-5), drop_paths_rescale)
 """What holds in all families but two of other norms."""
+
+
+def _convnext_units(theirs: str, names: tuple[str, ...]) -> tuple[Rule, ...]:
+    """The units of stage 1, which hold nothing else, and of those that begin by reducing the image."""
+    return tuple(
+        (f"{stage}.{{u}}.{ours}", f"{theirs}.{name}")
+        for stage in ("stage{s}", "stage{s}_*")
+        for ours, name in zip(("conv1", "layernorm", "conv2", "conv3", "scale"), names, strict=True)
+    )
+
 
 # What torchvision and timm share.
 _RESNET: tuple[Rule, ...] = (
@@ -90,21 +100,11 @@ _TORCHVISION = (
             ("stem_layernorm", "features.0.1"),
             ("stage{s}_layernorm", "features.{2*s-2}.0"),
             ("stage{s}_conv", "features.{2*s-2}.1"),
-            *(
-                rule
-                for stage in ("stage{s}", "stage{s}_*")
-                for rule in (
-                    (f"{stage}.{{u}}.conv1", "features.{2*s-1}.{u}.block.0"),
-                    (f"{stage}.{{u}}.layernorm", "features.{2*s-1}.{u}.block.2"),
-                    (f"{stage}.{{u}}.conv2", "features.{2*s-1}.{u}.block.3"),
-                    (f"{stage}.{{u}}.conv3", "features.{2*s-1}.{u}.block.5"),
-                    (f"{stage}.{{u}}.scale", "features.{2*s-1}.{u}.layer_scale"),
-                )
-            ),
+            *_convnext_units("features.{2*s-1}.{u}", ("block.0", "block.2", "block.3", "block.5", "layer_scale")),
             ("head_layernorm", "classifier.0"),
             ("head_linear", "classifier.2"),
         ),
-        (layernorms_have_eps(1e-6), drop_paths_rescale),
+        (norms_have_eps(LayerNorm, 1e-6), drop_paths_rescale),
     ),
 )
 
@@ -154,21 +154,11 @@ _TIMM = (
             ("stem_layernorm", "stem.1"),
             ("stage{s}_layernorm", "stages.{s-1}.downsample.0"),
             ("stage{s}_conv", "stages.{s-1}.downsample.1"),
-            *(
-                rule
-                for stage in ("stage{s}", "stage{s}_*")
-                for rule in (
-                    (f"{stage}.{{u}}.conv1", "stages.{s-1}.blocks.{u}.conv_dw"),
-                    (f"{stage}.{{u}}.layernorm", "stages.{s-1}.blocks.{u}.norm"),
-                    (f"{stage}.{{u}}.conv2", "stages.{s-1}.blocks.{u}.mlp.fc1"),
-                    (f"{stage}.{{u}}.conv3", "stages.{s-1}.blocks.{u}.mlp.fc2"),
-                    (f"{stage}.{{u}}.scale", "stages.{s-1}.blocks.{u}.gamma"),
-                )
-            ),
+            *_convnext_units("stages.{s-1}.blocks.{u}", ("conv_dw", "norm", "mlp.fc1", "mlp.fc2", "gamma")),
             ("head_layernorm", "head.norm"),
             ("head_linear", "head.fc"),
         ),
-        (layernorms_have_eps(1e-6), drop_paths_rescale),
+        (norms_have_eps(LayerNorm, 1e-6), drop_paths_rescale),
     ),
     Convention(
         "timm",
@@ -206,7 +196,7 @@ _TIMM = (
             ("head_bn", "conv2d_7b.bn"),
             ("head_linear", "classif"),
         ),
-        (norms_have_eps(1e-3), drop_paths_rescale),
+        (norms_have_eps(BatchNorm, 1e-3), drop_paths_rescale),
     ),
 )
 

@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from resdsl.network.network import Network, distinct_units, inner_chains, unit_chains
 from resdsl.network.operators import (
+    OPERATOR_NAMES,
     BatchNorm,
     Chain,
     Conv,
@@ -81,18 +82,10 @@ def multiplies_gamma_into_weights(network: Network) -> str:
     return ""
 
 
-def norms_have_eps(eps: float) -> Check:
+def norms_have_eps(kind: type[BatchNorm | LayerNorm], eps: float) -> Check:
     def check(network: Network) -> str:
-        others = {operator.eps for operator in _operators(network) if isinstance(operator, BatchNorm)} - {eps}
-        return f"bn has eps {min(others):g}, the library's {eps:g}" if others else ""
-
-    return check
-
-
-def layernorms_have_eps(eps: float) -> Check:
-    def check(network: Network) -> str:
-        others = {operator.eps for operator in _operators(network) if isinstance(operator, LayerNorm)} - {eps}
-        return f"layernorm has eps {min(others):g}, the library's {eps:g}" if others else ""
+        others = {operator.eps for operator in _operators(network) if isinstance(operator, kind)} - {eps}
+        return f"{OPERATOR_NAMES[kind]} has eps {min(others):g}, the library's {eps:g}" if others else ""
 
     return check
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from resdsl.network.operators import BatchNorm, LayerNorm
 from resdsl.spec import Parameter, build
 from resdsl.weights import hidden
 from resdsl.weights.hidden import Check
@@ -24,7 +25,14 @@ GAMMA: dict[str, Parameter] = {"lead": "scale(1.7139588594436646)", "last": "rel
         (hidden.pools_between_levels, "ror", "ror3_56", {"pooled": True}, {}, "`-p pooled=true`"),
         (hidden.multiplies_gamma_into_weights, "nf_resnet", "nf_resnet50", GAMMA, {}, "-p last=relu"),
         (hidden.filters_have_eps(1e-5), "nf_resnet", "nf_resnet50", {"eps": 1e-5}, {}, "eps 0, the library's 1e-05"),
-        (hidden.norms_have_eps(1e-5), "wide_resnet", "wrn_16_4", {}, {"norms": "bn(1e-3)"}, "eps 0.001, the library's"),
+        (
+            hidden.norms_have_eps(BatchNorm, 1e-5),
+            "wide_resnet",
+            "wrn_16_4",
+            {},
+            {"norms": "bn(1e-3)"},
+            "eps 0.001, the library's",
+        ),
     ],
 )
 def test_checks(
@@ -54,5 +62,5 @@ def test_where_a_library_has_both_it_is_said_which_this_is() -> None:
 
 def test_eps_of_layernorm() -> None:
     text = "resnet 1\nnetwork n { input 8 head layernorm(1e-5) }\n"
-    assert hidden.layernorms_have_eps(1e-5)(build(text)) == ""
-    assert "eps 1e-05, the library's 1e-06" in hidden.layernorms_have_eps(1e-6)(build(text))
+    assert hidden.norms_have_eps(LayerNorm, 1e-5)(build(text)) == ""
+    assert "eps 1e-05, the library's 1e-06" in hidden.norms_have_eps(LayerNorm, 1e-6)(build(text))
