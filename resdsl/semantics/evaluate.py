@@ -26,7 +26,6 @@ from resdsl.semantics.signatures import (
     mismatch,
 )
 from resdsl.semantics.values import (
-    BUILTIN,
     IDENTITY,
     PLACEMENTS,
     Bound,
@@ -206,7 +205,7 @@ class Evaluator:
         if name in PLACE_NAMES:
             return self.place_value(node, scope, place)
         if name in PLACEMENTS:
-            return PLACEMENTS[name]
+            return PLACEMENTS[name].at(node.span)
         if name in TAPS:
             return TAPS[name]
         match name:
@@ -247,7 +246,7 @@ class Evaluator:
             raise fail(
                 "unknown-name", f"a placement has pre, mid, post and after, no `{node.name}`", node.span, label=hint
             )
-        return located(chains[node.name], node.span)
+        return chains[node.name]
 
     def call(self, node: nodes.Call, scope: Scope, place: Place | None) -> Value:
         name = node.callee.name
@@ -451,13 +450,6 @@ def as_chain(value: Value, span: Span) -> ChainValue:
     if not isinstance(value, ChainValue):
         raise fail("wrong-value", f"an operator or a chain must stand here, and this is {kind_of(value)}", span)
     return value
-
-
-def located(chain: ChainValue, span: Span) -> ChainValue:
-    """The chain, with `span` as the place of what is built in and so has none."""
-    if not any(item.span.source.name == BUILTIN for item in chain.items if isinstance(item, SettingUse)):
-        return chain
-    return ChainValue(tuple(replace(item, span=span) if isinstance(item, SettingUse) else item for item in chain.items))
 
 
 def unknown_name(node: nodes.Name, module: Module, names: Iterable[str], *, called: bool = False) -> SpecError:

@@ -17,7 +17,7 @@ from resdsl.network.shapes import ShapeError, chain_output, output
 from resdsl.network.types import He, Image, Init, Shape, Tap, Vector
 from resdsl.semantics.build import Arguments, Fit, build_operator
 from resdsl.semantics.counting import Instance, UnitCounter, copies_of, too_deep
-from resdsl.semantics.evaluate import Evaluator, as_chain, located, too_many, too_many_parts, units_that_wait
+from resdsl.semantics.evaluate import Evaluator, as_chain, too_many, too_many_parts, units_that_wait
 from resdsl.semantics.fitting import Fitted, fit_chain, misfit
 from resdsl.semantics.instantiate import Body, check_assert, network_body
 from resdsl.semantics.placement import holds_chains, place, placed_size
@@ -354,19 +354,16 @@ class _Lowering:
     def unit_from(self, body: Body, shape: Shape, context: Context, label: str) -> op.Unit:
         for assertion in body.asserts:
             check_assert(assertion, body.scope, self.evaluator, context.place)
-        placement = self.placement(body, context.place)
-        around = replace(context, around=body.span(ClauseKind.PLACEMENT))
-        lead = self.chain(placement.pre, shape, around)
+        placement = body.placement(context.place)
+        lead = self.chain(placement.pre, shape, context)
         start = chain_output(lead, shape)
         written = self.resolved(body.chain(ClauseKind.BRANCH) or ChainValue(()), context.place)
         branch = lead + self.chain(self.placed(written, placement, body.span(ClauseKind.BRANCH)), start, context)
         target = chain_output(branch, shape)
         shortcut = self.shortcut(body, branch, shape, target, placement, context)
         after_clause = body.chain(ClauseKind.AFTER)
-        if after_clause is None:
-            after = self.chain(placement.after, target, replace(around, holds_units=False))
-        else:
-            after = self.chain(after_clause, target, replace(context, holds_units=False))
+        after_value = placement.after if after_clause is None else after_clause
+        after = self.chain(after_value, target, replace(context, holds_units=False))
         unit = op.Unit(
             name=body.node.name.name,
             label=label,
@@ -377,9 +374,7 @@ class _Lowering:
             after=after,
         )
         after_kind = ClauseKind.PLACEMENT if after_clause is None else ClauseKind.AFTER
-        shortcut_kind = ClauseKind.PROJECTION if shortcut.projection else ClauseKind.SHORTCUT
         self.marks.put(unit, body.span(ClauseKind.BRANCH), "branch")
-        self.marks.put(unit, body.span(shortcut_kind), "shortcut")
         self.marks.put(unit, body.span(after_kind), "after")
         return unit
 
@@ -390,11 +385,6 @@ class _Lowering:
         if any(isinstance(part, Repetition) for part in chain.items):
             raise units_that_wait(span)
         return chain
-
-    def placement(self, body: Body, place: Place) -> PlacementValue:
-        """The unit's placement; what is built in has the place of the clause."""
-        value, span = body.placement(place), body.span(ClauseKind.PLACEMENT)
-        return PlacementValue(*(located(chain, span) for chain in (value.pre, value.mid, value.post, value.after)))
 
     def resolved(self, value: ChainValue, place: Place, depth: int = 0) -> ChainValue:
         """The chain with what waits for its place evaluated, also in the chains of partial and concat."""
@@ -433,14 +423,15 @@ class _Lowering:
         lead = op.lead_length(branch)
         activated = chain_output(branch[:lead], source)
 
-        def fit(kind: ClauseKind, default: Tap) -> tuple[Tap, Fitted | None]:
+        def fit(kind: ClauseKind, default: Tap) -> tuple[Tap, Fitted | Nothing]:
             written = body.tap(kind, default, context.place)
             tap = written if lead else Tap.INPUT  # with nothing leading, both read the same
             value = self.resolved(body.chain(kind) or ChainValue(()), context.place)
-            if any(isinstance(item, Nothing) for item in value.items):
+            nothing = next((item for item in value.items if isinstance(item, Nothing)), None)
+            if nothing is not None:
                 if len(value.items) > 1:
                     raise fail("wrong-value", "`none` stands alone, as a shortcut", body.span(kind))
-                return tap, None
+                return tap, nothing
             read = activated if tap is Tap.ACTIVATED else source
             placed = self.placed(value, placement, body.span(kind))
 
@@ -449,7 +440,11 @@ class _Lowering:
 
             return tap, fit_chain(placed, read, target, lower)
 
-        def checked(tap: Tap, chain: op.Chain, *, projection: bool) -> op.Shortcut:
+        def marked(shortcut: op.Shortcut, span: Span) -> op.Shortcut:
+            self.marks.put(shortcut, span)
+            return shortcut
+
+        def checked(tap: Tap, chain: op.Chain, span: Span, *, projection: bool) -> op.Shortcut:
             shape = activated if tap is Tap.ACTIVATED else source
             for element in chain:
                 if isinstance(element, op.Gate) and element.branch and shape != target:
@@ -458,23 +453,25 @@ class _Lowering:
                         "shape", message, self.marks.get(element), help="put the gate behind what changes the shape"
                     )
                 shape = output(element, shape)
-            return op.Shortcut(tap, chain, projection)
+            return marked(op.Shortcut(tap, chain, projection), span)
 
         tap, found = fit(ClauseKind.SHORTCUT, Tap.INPUT)
-        if found is None:
-            return op.Shortcut(tap, None)
+        span = body.span(ClauseKind.SHORTCUT)
+        if isinstance(found, Nothing):
+            return marked(op.Shortcut(tap, None), found.span)
         if found.chain is not None:
-            return checked(tap, found.chain, projection=False)
+            return checked(tap, found.chain, span, projection=False)
         if body.clause(ClauseKind.PROJECTION) is None:
             help = "add a projection, for instance `projection conv(1x1)`"
-            raise misfit(found, source, target, self.where(), body.span(ClauseKind.SHORTCUT), help)
+            raise misfit(found, source, target, self.where(), span, help)
         tap, found = fit(ClauseKind.PROJECTION, Tap.ACTIVATED)
-        if found is None:
-            return op.Shortcut(tap, None, projection=True)
+        span = body.span(ClauseKind.PROJECTION)
+        if isinstance(found, Nothing):
+            return marked(op.Shortcut(tap, None, projection=True), found.span)
         if found.chain is None:
             help = "let the projection take channels and stride: `conv(1x1)` or `pad`"
-            raise misfit(found, source, target, self.where(), body.span(ClauseKind.PROJECTION), help)
-        return checked(tap, found.chain, projection=True)
+            raise misfit(found, source, target, self.where(), span, help)
+        return checked(tap, found.chain, span, projection=True)
 
 
 def _input_shape(value: Value, body: Body) -> Shape:

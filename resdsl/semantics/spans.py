@@ -31,6 +31,7 @@ class Marks:
     def copy_unit(self, old: Unit, new: Unit) -> None:
         """`new`, all its parts included, stands where `old` stood; they differ in numbers only."""
         self.copy(old, new)
+        self.copy(old.shortcut, new.shortcut)
         self._copy_chain(old.branch, new.branch)
         self._copy_chain(old.shortcut.chain or (), new.shortcut.chain or ())
         self._copy_chain(old.after, new.after)
@@ -74,8 +75,9 @@ def _chain_parts(chain: Chain, pointer: str) -> Iterator[tuple[str, object, str]
 
 
 def _unit_parts(unit: Unit, pointer: str) -> Iterator[tuple[str, object, str]]:
-    for field in ("branch", "shortcut", "after"):
-        yield f"{pointer}/{field}", unit, field
+    yield f"{pointer}/branch", unit, "branch"
+    yield f"{pointer}/shortcut", unit.shortcut, ""
+    yield f"{pointer}/after", unit, "after"
     yield from _chain_parts(unit.branch, f"{pointer}/branch")
     yield from _chain_parts(unit.shortcut.chain or (), f"{pointer}/shortcut/chain")
     yield from _chain_parts(unit.after, f"{pointer}/after")

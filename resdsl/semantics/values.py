@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, TypeAlias, assert_never
 
@@ -118,6 +118,11 @@ class PlacementValue:
     mid: ChainValue = IDENTITY
     post: ChainValue = IDENTITY
     after: ChainValue = IDENTITY
+
+    def at(self, span: Span) -> PlacementValue:
+        """A built-in placement, whose norms and activations stand where its name is written."""
+        chains = (self.pre, self.mid, self.post, self.after)
+        return PlacementValue(*(ChainValue(tuple(replace(item, span=span) for item in c.items if isinstance(item, SettingUse))) for c in chains))
 
 
 Value: TypeAlias = bool | int | float | SizeValue | ChainValue | PlacementValue | Tap | Init | Deferred
