@@ -18,18 +18,44 @@ MAX_SHOWN_NOTES = 8
 
 
 class Severity(Enum):
+    """From the least to the most severe."""
+
     NOTE = "note"
     WARNING = "warning"
     ERROR = "error"
+
+    @property
+    def rank(self) -> int:
+        return list(Severity).index(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """`text` in the place of what stands at `span`."""
+
+    span: Span
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """Edits that mend a finding, all or none. message: what they do, as in `remove the import`.
+
+    safe: the networks of the file stay what they are. Other fixes change what is computed.
+    """
+
+    message: str
+    edits: tuple[Edit, ...]
+    safe: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
     """One finding.
 
-    code: what kind of defect, in words joined by dashes, stable over versions.
-    message: what is wrong. label: a few words to stand under the caret. notes: where it comes from.
-    help: what to write instead.
+    code: what kind of defect, stable over versions: words joined by dashes, or a rule's code as in SC001. name: the
+    rule's name, empty for what is no rule's. message: what is wrong. label: a few words to stand under the caret.
+    notes: where it comes from. help: what to write instead.
     """
 
     code: str
@@ -39,12 +65,15 @@ class Diagnostic:
     notes: tuple[str, ...] = ()
     help: str = ""
     severity: Severity = Severity.ERROR
+    name: str = ""
+    fix: Fix | None = None
 
     def render(self, *, all_notes: bool = False) -> str:
         """Text for a terminal: the message, the line with carets, notes and help. Long lists of notes lose their middle
         unless `all_notes` is set.
         """
-        lines = [f"{self.severity.value}[{self.code}]: {self.message}"]
+        kind = f"{self.code} {self.name}".rstrip()
+        lines = [f"{self.severity.value}[{kind}]: {self.message}"]
         gutter = ""
         if self.span is not None:
             gutter, excerpt = _excerpt(self.span, self.label)

@@ -27,11 +27,24 @@ class Source:
         line = bisect_right(self._line_starts, offset)
         return line, offset - self._line_starts[line - 1] + 1
 
+    @property
+    def lines(self) -> int:
+        """How many lines there are; the last may be empty."""
+        return len(self._line_starts)
+
     def line_text(self, line: int) -> str:
         """The text of a line (from 1) without its line break."""
         start = self._line_starts[line - 1]
         end = self.text.find("\n", start)
         return self.text[start:] if end < 0 else self.text[start:end]
+
+    def span(self, location: Location) -> Span:
+        """The characters of a location in this source."""
+        start, end = (
+            self._line_starts[line - 1] + column - 1
+            for line, column in ((location.line, location.column), (location.end_line, location.end_column))
+        )
+        return Span(self, start, end)
 
 
 @dataclass(frozen=True, slots=True)

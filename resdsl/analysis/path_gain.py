@@ -66,11 +66,8 @@ class Path:
 
     @property
     def open(self) -> float:
-        """The chance that no ReLU behind an addition closes the path, for branches of either sign alike.
-
-        The sum of l symmetric steps stays positive with probability C(2l, l) / 4^l, about 1 / sqrt(pi l).
-        """
-        return math.exp(math.lgamma(2 * self.relus + 1) - 2 * math.lgamma(self.relus + 1) - self.relus * math.log(4))
+        """The chance that no ReLU behind an addition closes the path."""
+        return open_chance(self.relus)
 
     def then(self, other: Path) -> Path:
         return Path(
@@ -87,6 +84,14 @@ class Path:
         gain = None if self.gain is None else self.gain.times(count)
         numbers = (self.projections, self.relus, self.norms, self.between)
         return Path(self.section, count * self.units, gain, *(count * number for number in numbers))
+
+
+def open_chance(relus: int) -> float:
+    """The chance that so many ReLUs behind additions leave a path open, for branches of either sign alike.
+
+    The sum of l symmetric steps stays positive with probability C(2l, l) / 4^l, about 1 / sqrt(pi l).
+    """
+    return math.exp(math.lgamma(2 * relus + 1) - 2 * math.lgamma(relus + 1) - relus * math.log(4))
 
 
 def paths(network: Network) -> list[Path]:
@@ -138,29 +143,36 @@ def _run_path(run: op.Run) -> Path:
     after = unit.after if unit.shortcut.chain is not None else ()
     has_norm = any(isinstance(element, op.BatchNorm | op.GroupNorm | op.LayerNorm) for element in after)
     has_relu = any(isinstance(element, op.Relu) for element in after)
-    gain: Gain | None = Gain()
-    projects = unit.changes_shape and _has_weights(unit.shortcut.chain or ())
-    if not projects:
-        copies = [copy_of(unit, index) for index in range(run.count)] if varies(unit) else [unit]
-        for copy in copies:
-            own = shortcut_gain(copy)
-            gain = None if gain is None or own is None else gain.then(own.times(run.count // len(copies)))
+    projects = unit.changes_shape and has_weights(unit.shortcut.chain or ())
     return Path(
         "",
         run.count,
-        gain,
+        Gain() if projects else run_gain(run),
         run.count if projects else 0,
         run.count if has_relu and not has_norm else 0,
         run.count if has_norm else 0,
     )
 
 
-def _has_weights(chain: op.Chain) -> bool:
+def has_weights(chain: op.Chain) -> bool:
+    """Whether a convolution or linear layer stands in the chain, units aside."""
     return any(
-        isinstance(element, op.Conv | op.Linear) or any(map(_has_weights, inner_chains(element)))
+        isinstance(element, op.Conv | op.Linear) or any(map(has_weights, inner_chains(element)))
         for element in chain
         if not isinstance(element, op.Units)
     )
+
+
+def run_gain(run: op.Run) -> Gain | None:
+    """Of the shortcuts of all copies, as shortcut_gain."""
+    copies = [copy_of(run.unit, index) for index in range(run.count)] if varies(run.unit) else [run.unit]
+    total = Gain()
+    for copy in copies:
+        own = shortcut_gain(copy)
+        if own is None:
+            return None
+        total = total.then(own.times(run.count // len(copies)))
+    return total
 
 
 def shortcut_gain(unit: op.Unit) -> Gain | None:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from typing import TYPE_CHECKING, cast
 
 from resdsl.diagnostics import did_you_mean
@@ -26,12 +22,12 @@ from resdsl.network.operators import (
     Unit,
     Units,
 )
+from resdsl.network.schema_errors import schema_errors
 from resdsl.network.shapes import ShapeError, chain_output, output, with_channels
 from resdsl.network.types import PerCopy, Shape, Tap
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError
-    from jsonschema.protocols import Validator
 
 MAX_DEPTH = 512
 """Arrays and objects in each other; a unit in a unit takes six."""
@@ -82,45 +78,13 @@ def _is_unicode(text: str) -> bool:
 
 
 def schema_problems(document: Json) -> Iterator[Problem]:
-    """Where the document departs from the schema. Chains are checked one by one, so depth costs no stack."""
-    root, chain = _validators()
-    waiting: deque[tuple[Path, Json, Validator]] = deque([((), document, root)])
-    while waiting:
-        path, value, validator = waiting.popleft()
-        told: set[tuple[Path, str]] = set()
-        for error in validator.iter_errors(value):
-            where, keyword = (*path, *error.absolute_path), str(error.validator)
-            if keyword == "$ref":
-                waiting.append((where, cast(Json, error.instance), chain))
-            elif told.isdisjoint({(where, keyword), (where, "type")}):  # jsonschema tells each missing key by itself
-                told.add((where, keyword))
-                yield _schema_problem(where, error)
-
-
-@cache
-def _validators() -> tuple[Validator, Validator]:
-    """Validators of a document and of a chain. For a reference to a chain they yield an error of `$ref`, for later."""
-    # Imported here, for the commands that read no document: jsonschema takes 70 ms.
-    from jsonschema import Draft202012Validator, ValidationError, validators
-
-    chain = "#/$defs/chain"
-    follow = Draft202012Validator.VALIDATORS["$ref"]
-
-    def reference(validator: Validator, to: str, value: Json, schema: Mapping[str, Json]) -> Iterator[ValidationError]:
-        if to == chain:
-            yield ValidationError("later")
-        else:
-            yield from follow(validator, to, value, schema)
-
-    def is_whole(_: object, value: object) -> bool:
-        return isinstance(value, int) and not isinstance(value, bool)
-
-    types = Draft202012Validator.TYPE_CHECKER.redefine("integer", is_whole)  # the draft's own takes 1.0 for one
-    extend = cast("Callable[..., type[Validator]]", validators.extend)  # pyright: ignore[reportUnknownMemberType]
-    kind = extend(Draft202012Validator, {"$ref": reference}, type_checker=types)
-    schema = json.loads(resources.files("resdsl.network.schema").joinpath("network.schema.json").read_text("utf-8"))
-    root = kind(schema)
-    return root, root.evolve(schema=schema["$defs"]["chain"])  # pyright: ignore[reportUnknownMemberType]
+    """Where the document departs from the schema."""
+    told: set[tuple[Path, str]] = set()
+    for where, error in schema_errors("network", document):
+        keyword = str(error.validator)
+        if told.isdisjoint({(where, keyword), (where, "type")}):  # jsonschema tells each missing key by itself
+            told.add((where, keyword))
+            yield _schema_problem(where, error)
 
 
 _KINDS = {

@@ -156,6 +156,12 @@ def _alias_chain(network: NetworkDeclaration) -> list[NetworkDeclaration]:
     return chain
 
 
+def written_network(network: NetworkDeclaration) -> nodes.Network | None:
+    """The declaration with clauses that the network is, or that it is an alias of in the end. Raises SpecError."""
+    node = _alias_chain(network)[-1].node
+    return node if isinstance(node, nodes.Network) else None
+
+
 def alias_target(network: NetworkDeclaration) -> NetworkDeclaration:
     assert isinstance(network.node, nodes.Alias)
     value = network.node.value

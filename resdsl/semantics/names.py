@@ -6,7 +6,7 @@ All findings of a file are collected, also in units that no network uses.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from resdsl.diagnostics import Diagnostic, SpecError, did_you_mean
 from resdsl.semantics.arguments import match_arguments, missing_arguments, usage
@@ -15,6 +15,7 @@ from resdsl.semantics.program import Module, NetworkDeclaration, UnitDeclaration
 from resdsl.semantics.signatures import INITS, PLACEMENT_CHAINS, SIGNATURES
 from resdsl.syntax import nodes
 from resdsl.syntax.nodes import ClauseKind
+from resdsl.syntax.walk import walk
 
 MAX_ERRORS = 20
 """About so many errors are told in one run; the search for further ones ends there."""
@@ -262,33 +263,6 @@ class _NameCheck:
             self.diagnostics.append(Diagnostic("recursive-unit", message, cycle[0].node.name.span))
             if self.is_full():
                 return
-
-
-def walk(expression: nodes.Expression) -> Iterator[nodes.Expression]:
-    """The expression and all inside it, outermost first, in the order written."""
-    yield expression
-    for child in children(expression):
-        yield from walk(child)
-
-
-def children(expression: nodes.Expression) -> tuple[nodes.Expression, ...]:
-    match expression:
-        case nodes.Attribute(value=value):
-            return (value,)
-        case nodes.Call(arguments=arguments):
-            return tuple(argument.value for argument in arguments)
-        case nodes.Unary(operand=operand):
-            return (operand,)
-        case nodes.Binary(left=left, right=right):
-            return (left, right)
-        case nodes.Conditional(test=test, then=then, otherwise=otherwise):
-            return (then, test, otherwise)
-        case nodes.Chain(links=links):
-            return links
-        case nodes.Overridden(repetition=repetition, overrides=overrides):
-            return (repetition, *(argument.value for override in overrides for argument in override.arguments))
-        case _:
-            return ()
 
 
 def _called_units(unit: UnitDeclaration) -> list[UnitDeclaration]:

@@ -122,7 +122,12 @@ class PlacementValue:
     def at(self, span: Span) -> PlacementValue:
         """A built-in placement, whose norms and activations stand where its name is written."""
         chains = (self.pre, self.mid, self.post, self.after)
-        return PlacementValue(*(ChainValue(tuple(replace(item, span=span) for item in c.items if isinstance(item, SettingUse))) for c in chains))
+        return PlacementValue(
+            *(
+                ChainValue(tuple(replace(item, span=span) for item in c.items if isinstance(item, SettingUse)))
+                for c in chains
+            )
+        )
 
 
 Value: TypeAlias = bool | int | float | SizeValue | ChainValue | PlacementValue | Tap | Init | Deferred

@@ -1,0 +1,28 @@
+"""Holding a network against the schema of clean paths, schema/clean-path.schema.json."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from resdsl.network.document import to_document
+from resdsl.network.json_text import pointer
+from resdsl.network.network import Network
+from resdsl.network.schema_errors import schema_errors
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """unit: the JSON pointer of a unit. part: `shortcut` or `after`."""
+
+    unit: str
+    part: str
+
+
+def violations(network: Network) -> list[Violation]:
+    """Where the network departs from the schema, each part of a unit once, in the order of the document."""
+    found: dict[Violation, None] = {}
+    for path, error in schema_errors("clean-path", to_document(network)):
+        parts = [step for step, key in enumerate(path) if key in ("shortcut", "after") and path[step - 1] == "unit"]
+        assert parts, f"the schema refuses {pointer(path)}, which is no part of a unit: {error.message}"
+        found[Violation(pointer(path[: parts[-1]]), str(path[parts[-1]]))] = None
+    return list(found)
