@@ -45,13 +45,22 @@ def open_spec(spec: str | os.PathLike[str] | Source, options: Options = Options(
 
     spec: a path, `std/NAME` for a packaged spec, a text (a str with a line break), or a Source. Raises SpecError.
     """
+    return open_source(*locate(spec), options)
+
+
+def locate(spec: str | os.PathLike[str] | Source) -> tuple[Source, Path | None]:
+    """The source of a spec, and the file that it came from if it is one. Raises SpecError if it cannot be read."""
     if isinstance(spec, Source):
-        module = load_program(spec, None, options.root)
-    elif isinstance(spec, str) and "\n" in spec:
-        module = load_program(Source("<text>", spec), None, options.root)
-    else:
-        path = spec_path(spec)
-        module = load_program(read_source(path), path, options.root)
+        return spec, None
+    if isinstance(spec, str) and "\n" in spec:
+        return Source("<text>", spec), None
+    path = spec_path(spec)
+    return read_source(path), path
+
+
+def open_source(source: Source, path: Path | None, options: Options = Options()) -> Module:
+    """The parsed source with its imports, all names checked; `path` is where it counts as standing. Raises SpecError."""
+    module = load_program(source, path, options.root)
     diagnostics = check_names(module)
     if diagnostics:
         raise SpecError(diagnostics)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from pathlib import Path
 
 from resdsl import spec as specs
 from resdsl.diagnostics import Diagnostic, Edit, Fix, SpecError
@@ -20,11 +21,23 @@ from resdsl.spec import Options
 
 
 def lint_spec(
-    spec: str | os.PathLike[str] | Source, selection: Selection = Selection(), options: Options = Options()
+    spec: str | os.PathLike[str] | Source, selection: Selection, options: Options | None = None
 ) -> list[Diagnostic]:
-    """What the selected rules find in a spec, by place; what `check` finds comes first, and alone if the file is broken."""
+    """What the selected rules find in a spec, as lint_source."""
     try:
-        module = specs.open_spec(spec, options)
+        source, path = specs.locate(spec)
+    except SpecError as error:
+        return list(error.diagnostics)
+    return lint_source(source, path, selection, options or Options())
+
+
+def lint_source(source: Source, path: Path | None, selection: Selection, options: Options) -> list[Diagnostic]:
+    """What the selected rules find in a source, by place; what `check` finds comes first, and alone in a broken file.
+
+    path: where the source counts as standing, for its imports.
+    """
+    try:
+        module = specs.open_source(source, path, options)
     except SpecError as error:
         return list(error.diagnostics)
     file, errors = build_networks(module, options)

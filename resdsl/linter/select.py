@@ -41,10 +41,10 @@ def _exactness(rule: Rule, word: str) -> int:
 
 def selection(select: Sequence[str] | None, ignore: Iterable[str], rules: Sequence[Rule]) -> Selection:
     """The selection of these words. Raises SpecError for one that names no rule."""
-    words = [word for word in (*(select or ()), *ignore)]
-    for word in words:
+    ignored = tuple(ignore)
+    for word in (*(select or ()), *ignored):
         if word != ALL and not any(_exactness(rule, word) > 0 for rule in rules):
             known = [name for rule in rules for name in (rule.code, rule.name)]
             help = did_you_mean(word, known) or "see `resdsl rules`"
             raise fail("unknown-rule", f"there is no rule {word!r}", help=help)
-    return Selection(tuple(select) if select is not None else (ALL,), tuple(ignore))
+    return Selection(tuple(select) if select is not None else (ALL,), ignored)

@@ -73,6 +73,13 @@ def shortcuts(file: LintedFile, kind: Kind) -> Iterator[Group]:
             yield from (replace(group, sites=(*group.sites, *_sharing(group, changing))) for group in groups)
 
 
+def first_operator(group: Group) -> op.Element:
+    """What stands first on the shortcut of a group's first unit."""
+    chain = group.unit.shortcut.chain
+    assert chain, "shortcuts of the kinds with an operator have one"
+    return chain[0]
+
+
 def _sharing(group: Group, sites: list[Site]) -> Iterator[Site]:
     """Those whose shortcut has the group's operator, from the same place in the source, and no weights."""
     for site in sites:

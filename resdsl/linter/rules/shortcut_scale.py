@@ -63,7 +63,7 @@ from collections.abc import Iterator
 
 from resdsl.linter.rule import Finding
 from resdsl.linter.severity import LOST, MOMENT, drift, worst
-from resdsl.linter.shortcuts import Kind, shortcuts
+from resdsl.linter.shortcuts import Kind, first_operator, shortcuts
 from resdsl.linter.subject import LintedFile
 from resdsl.linter.words import counted, power, several
 from resdsl.network import operators as op
@@ -71,7 +71,7 @@ from resdsl.network import operators as op
 
 def check(file: LintedFile) -> Iterator[Finding]:
     for group in shortcuts(file, Kind.SCALE):
-        (scale,) = group.unit.shortcut.chain or ()
+        scale = first_operator(group)
         gain = group.gain
         assert isinstance(scale, op.Scale)
         assert gain is not None, "a scale has a closed form"
