@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 
+@cache
 def packaged(name: str) -> Path:
     """The folder `grammars` or `specs`.
 

@@ -35,7 +35,7 @@ def match_arguments(
 
 
 def missing_arguments(signature: Signature, given: dict[str, nodes.Argument]) -> str:
-    missing = [p.name for p in signature.parameters if p.default == Required() and p.name not in given]
+    missing = [p.name for p in signature.parameters if isinstance(p.default, Required) and p.name not in given]
     if signature.name == "avgpool" and len(given) > 0 and not {"kernel", "stride"} <= given.keys():
         missing = [name for name in ("kernel", "stride") if name not in given]
     return " and ".join(f"`{name}`" for name in missing)

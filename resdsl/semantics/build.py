@@ -31,21 +31,22 @@ class Arguments:
         self.signature: Signature = call.signature
         self.resolve = resolve
         self.fit = fit
+        self.written = {bound.name: bound for bound in call.arguments}
 
     def span(self, name: str) -> Span:
-        bound = self.call.argument(name)
-        return bound.span if bound else self.call.span
+        return self.written[name].span if name in self.written else self.call.span
 
     def given(self, name: str) -> bool:
-        return self.call.argument(name) is not None
+        return name in self.written
 
     def value(self, name: str) -> Value:
-        parameter = self.signature.parameter(name)
-        assert parameter is not None, f"{self.signature.name} has no parameter {name}"
-        bound = self.call.argument(name)
+        parameter = self.signature.by_name[name]
+        bound = self.written.get(name)
         if bound is None:
             return self.default(parameter)
         value = self.resolve(bound.value)
+        if value is bound.value:  # it did not wait for a place, and was looked at when the call was read
+            return value
         reason = mismatch(parameter.kind, value)
         if reason:
             raise fail("wrong-argument", f"`{name}` of {self.signature.name} {reason}", bound.span)

@@ -38,6 +38,7 @@ class Body:
         self.node = node
         self.scope = scope
         self.evaluator = evaluator
+        self._chains: dict[ClauseKind, ChainValue | None] = {}
         self.asserts = [
             item
             for item in node.body
@@ -56,8 +57,10 @@ class Body:
         return clause.value.span if clause else self.node.name.span
 
     def chain(self, kind: ClauseKind) -> ChainValue | None:
-        clause = self.clause(kind)
-        return None if clause is None else self.evaluator.chain(clause.value, self.scope)
+        if kind not in self._chains:
+            clause = self.clause(kind)
+            self._chains[kind] = None if clause is None else self.evaluator.chain(clause.value, self.scope)
+        return self._chains[kind]
 
     def placement(self, place: Place) -> PlacementValue:
         clause = self.clause(ClauseKind.PLACEMENT)

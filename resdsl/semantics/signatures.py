@@ -6,7 +6,7 @@ What a call becomes in the network is in build.py; what shapes it takes is in ne
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeAlias, assert_never
 
@@ -80,9 +80,10 @@ class Signature:
     variadic: bool = False
     """Takes any number of positional chains (from one), and nothing else."""
     shortcut_only: bool = False
+    by_name: dict[str, Parameter] = field(init=False, compare=False, repr=False)
 
-    def parameter(self, name: str) -> Parameter | None:
-        return next((parameter for parameter in self.parameters if parameter.name == name), None)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "by_name", {parameter.name: parameter for parameter in self.parameters})
 
     def leading(self, arguments: tuple[Bound, ...]) -> int:
         """How many of the arguments can be written without their names."""
@@ -96,7 +97,7 @@ class Signature:
         return count
 
     def needs_arguments(self) -> bool:
-        return self.variadic or any(parameter.default == Required() for parameter in self.parameters)
+        return self.variadic or any(isinstance(parameter.default, Required) for parameter in self.parameters)
 
 
 _P = Parameter
