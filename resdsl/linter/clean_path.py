@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from resdsl.network.document import to_document
-from resdsl.network.json_text import pointer
+from resdsl.network.json_text import Json, as_array, as_object, pointer
 from resdsl.network.network import Network
 from resdsl.network.schema_errors import schema_errors
 
@@ -21,8 +21,13 @@ class Violation:
 def violations(network: Network) -> list[Violation]:
     """Where the network departs from the schema, each part of a unit once, in the order of the document."""
     found: dict[Violation, None] = {}
-    for path, error in schema_errors("clean-path", to_document(network)):
+    for path, error in schema_errors("clean-path", to_document(network), _holds_chains):
         parts = [step for step, key in enumerate(path) if key in ("shortcut", "after") and path[step - 1] == "unit"]
         assert parts, f"the schema refuses {pointer(path)}, which is no part of a unit: {error.message}"
         found[Violation(pointer(path[: parts[-1]]), str(path[parts[-1]]))] = None
     return list(found)
+
+
+def _holds_chains(chain: Json) -> bool:
+    """Whether an element may hold units: of all others the schema says nothing."""
+    return any(not as_object(element).keys().isdisjoint(("units", "concat", "partial")) for element in as_array(chain))
