@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from resdsl.syntax import nodes
 
@@ -42,10 +42,15 @@ def _part_expressions(part: nodes.BodyItem) -> Iterator[nodes.Expression]:
 
 
 def names_in(item: nodes.Item) -> frozenset[str]:
-    """All names that stand in a declaration's expressions, as values or as what is called; not those that it declares."""
+    """All names that stand in a declaration's expressions; not those that it declares."""
+    return names(expressions(item))
+
+
+def names(values: Iterable[nodes.Expression]) -> frozenset[str]:
+    """All names that stand in expressions, as values or as what is called."""
     found: set[str] = set()
-    for expression in expressions(item):
-        for node in walk(expression):
+    for value in values:
+        for node in walk(value):
             match node:
                 case nodes.Name(name=name) | nodes.Call(callee=nodes.Name(name=name)):
                     found.add(name)
