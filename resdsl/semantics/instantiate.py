@@ -39,6 +39,10 @@ class Body:
         self.scope = scope
         self.evaluator = evaluator
         self._chains: dict[ClauseKind, ChainValue | None] = {}
+        self._clauses: dict[ClauseKind, list[nodes.Clause]] = {}
+        for item in node.body:
+            if isinstance(item, nodes.Clause):
+                self._clauses.setdefault(item.kind, []).append(item)
         self.asserts = [
             item
             for item in node.body
@@ -46,7 +50,7 @@ class Body:
         ]
 
     def clauses(self, kind: ClauseKind) -> list[nodes.Clause]:
-        return [item for item in self.node.body if isinstance(item, nodes.Clause) and item.kind is kind]
+        return self._clauses.get(kind, [])
 
     def clause(self, kind: ClauseKind) -> nodes.Clause | None:
         clauses = self.clauses(kind)

@@ -47,18 +47,20 @@ def _place(chain: ChainValue, placement: PlacementValue, *, followed: bool) -> t
         if not isinstance(item, OperatorCall):
             items.append(item)
             continue
-        arguments: list[Bound] = []
         weighted = followed
-        for bound in item.arguments:
-            if holds_chains(item) and isinstance(bound.value, ChainValue):
-                inner, inner_weighted = _place(bound.value, placement, followed=followed)
-                arguments.append(replace(bound, value=inner))
-                weighted = weighted or inner_weighted
-            else:
-                arguments.append(bound)
+        if holds_chains(item):
+            arguments: list[Bound] = []
+            for bound in item.arguments:
+                if isinstance(bound.value, ChainValue):
+                    inner, inner_weighted = _place(bound.value, placement, followed=followed)
+                    arguments.append(replace(bound, value=inner))
+                    weighted = weighted or inner_weighted
+                else:
+                    arguments.append(bound)
+            item = replace(item, arguments=tuple(arguments))
         if item.signature.name in WEIGHT_LAYERS:
             items += reversed((placement.mid if weighted else placement.post).items)
             weighted = True
         followed = weighted
-        items.append(replace(item, arguments=tuple(arguments)))
+        items.append(item)
     return ChainValue(tuple(reversed(items))), followed

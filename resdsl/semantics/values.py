@@ -101,10 +101,14 @@ class ChainValue:
     depth: int = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        inside = [bound.value for item in self.items for bound in _arguments(item)]
-        chains = [chain for value in inside for chain in _chains(value)]
-        object.__setattr__(self, "size", len(self.items) + sum(chain.size for chain in chains))
-        object.__setattr__(self, "depth", 1 + max((chain.depth for chain in chains), default=0))
+        size, depth = len(self.items), 0
+        for item in self.items:
+            for bound in _arguments(item):
+                if isinstance(bound.value, ChainValue | PlacementValue):
+                    for chain in _chains(bound.value):
+                        size, depth = size + chain.size, max(depth, chain.depth)
+        object.__setattr__(self, "size", size)
+        object.__setattr__(self, "depth", 1 + depth)
 
 
 IDENTITY = ChainValue(())
@@ -143,14 +147,12 @@ def _arguments(item: Item) -> tuple[Bound, ...]:
             return ()
 
 
-def _chains(value: Value) -> tuple[ChainValue, ...]:
+def _chains(value: ChainValue | PlacementValue) -> tuple[ChainValue, ...]:
     match value:
         case ChainValue():
             return (value,)
         case PlacementValue(pre=pre, mid=mid, post=post, after=after):
             return pre, mid, post, after
-        case _:
-            return ()
 
 
 def kind_of(value: Value) -> str:
