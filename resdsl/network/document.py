@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
+from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, NoReturn, TypeAlias, TypeVar, cast
 
@@ -120,10 +121,16 @@ def _write(part: _Part) -> Json:
 
 def _write_fields(part: _Composite) -> dict[str, Json]:
     written: dict[str, Json] = {}
-    for field in fields(part):
-        value: _Part = getattr(part, field.name)
-        written[field.name] = _write(_floats(cast(PerCopy, value)) if field.type in ("float", "PerCopy") else value)
+    for name, is_number in _fields(type(part)):
+        value: _Part = getattr(part, name)
+        written[name] = _write(_floats(cast(PerCopy, value)) if is_number else value)
     return written
+
+
+@cache
+def _fields(kind: type[_Composite]) -> tuple[tuple[str, bool], ...]:
+    """The fields of a type, and whether each is a number that is written as a float."""
+    return tuple((field.name, field.type in ("float", "PerCopy")) for field in fields(kind))
 
 
 def _write_unit(unit: Unit) -> dict[str, Json]:
