@@ -15,11 +15,13 @@ from resdsl._version import __version__
 
 if TYPE_CHECKING:
     from resdsl.analysis.costs import summarise
-    from resdsl.api import build, check, compile, convert_weights, load, parse
-    from resdsl.diagnostics import Diagnostic, Severity, SpecError
+    from resdsl.api import build, check, compile, convert_weights, lint, load, parse
+    from resdsl.diagnostics import Diagnostic, Edit, Fix, Severity, SpecError
 
 __all__ = [
     "Diagnostic",
+    "Edit",
+    "Fix",
     "Severity",
     "SpecError",
     "__version__",
@@ -27,6 +29,7 @@ __all__ = [
     "check",
     "compile",
     "convert_weights",
+    "lint",
     "load",
     "parse",
     "summarise",
@@ -37,10 +40,13 @@ _HOMES = {
     "check": "resdsl.api",
     "compile": "resdsl.api",
     "convert_weights": "resdsl.api",
+    "lint": "resdsl.api",
     "load": "resdsl.api",
     "parse": "resdsl.api",
     "summarise": "resdsl.analysis.costs",
     "Diagnostic": "resdsl.diagnostics",
+    "Edit": "resdsl.diagnostics",
+    "Fix": "resdsl.diagnostics",
     "Severity": "resdsl.diagnostics",
     "SpecError": "resdsl.diagnostics",
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from resdsl import spec as specs
@@ -65,6 +65,26 @@ def check(spec: Spec, *, options: Options | None = None) -> list[Diagnostic]:
     ['there is no value, unit or operator `relux`']
     """
     return specs.check(spec, options or Options())
+
+
+def lint(
+    spec: Spec, select: Sequence[str] | None = None, ignore: Iterable[str] = (), *, options: Options | None = None
+) -> list[Diagnostic]:
+    """What the linter's rules find in a spec, as `resdsl lint` does without any configuration; empty if nothing.
+
+    What `check` finds comes first, and alone in a broken file. select, ignore: rules by code (SC001), name
+    (shortcut-scale) or the beginning of either; all if `select` is not given. Raises SpecError for a rule that there is
+    not.
+
+    >>> halves = "resnet 1\\nunit u { branch conv(3x3, 3) shortcut scale(0.5) }\\n"
+    >>> [(d.name, d.severity.value) for d in lint(f"{halves}network n {{ input 3x8x8 stage 9 * u }}\\n", ["SC"])]
+    [('shortcut-scale', 'error')]
+    """
+    from resdsl.linter.run import lint_spec
+    from resdsl.linter.select import selection
+    from resdsl.linter.table import RULES
+
+    return lint_spec(spec, selection(select, ignore, RULES), options)
 
 
 def load(

@@ -22,6 +22,9 @@ CLI = "from click.testing import CliRunner; from resdsl.cli import main; result 
         (f"import resdsl; resdsl.compile({SPEC!r}, 'onnx', weights='random-calibrated')", ["torch"]),
         (f"import resdsl; resdsl.compile({SPEC!r}, 'torch')", ["torch", "onnx", "numpy"]),
         (CLI.format(["check", SPEC]), ["torch", "onnx", "numpy", "rich", "jsonschema"]),
+        (CLI.format(["lint", SPEC]), ["torch", "onnx", "numpy", "rich"]),
+        (CLI.format(["rules"]), ["torch", "onnx", "numpy", "rich", "jsonschema"]),
+        (CLI.format(["explain", "SC001"]), ["torch", "onnx", "numpy", "rich", "jsonschema"]),
         (CLI.format(["show", SPEC]), ["torch", "onnx", "numpy", "jsonschema"]),
     ],
 )

@@ -13,6 +13,9 @@ from resdsl._version import __version__
 COMMANDS = {
     "compile": "Write a network for a target: torch, onnx, json.",
     "check": "Say what is wrong with specs.",
+    "lint": "Say where networks are not what their author may believe, and mend it.",
+    "explain": "Print the page of a rule of the linter.",
+    "rules": "List the rules of the linter.",
     "show": "Show units, shapes, parameters and costs of a network.",
     "verify": "Compare every target on the same input.",
     "weights": "Convert weights of other libraries.",
@@ -52,6 +55,7 @@ def main() -> None:
 
     \b
     resdsl check specs/preact1001.resnet
+    resdsl lint specs/
     resdsl show std/preact1001
     resdsl compile std/preact1001 --target onnx -o preact1001.onnx
     """

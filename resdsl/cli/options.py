@@ -25,6 +25,8 @@ USAGE_CODES = (
     "no-parameters",
     "wrong-opset",
     "unavailable-target",
+    "unknown-rule",
+    "configuration",
 )
 """Diagnostics about how the command was called rather than about its input: exit code 2."""
 
@@ -73,13 +75,20 @@ def weights_options(default: str) -> Callable[[F], F]:
 
 def read_spec(spec: str) -> str | Source:
     """The spec as the library takes it: standard input for `-`."""
-    if spec != "-":
-        return spec
+    return spec if spec != "-" else decoded(standard_input(), "<stdin>")
+
+
+def standard_input() -> bytes:
+    """All of it, up to a size that no spec may have. Raises SpecError if it is closed."""
     if sys.stdin is None:  # pyright: ignore[reportUnnecessaryComparison]
         raise fail("unreadable", "standard input is closed")
-    data = sys.stdin.buffer.read(64 * MAX_SOURCE_BYTES)
+    return sys.stdin.buffer.read(64 * MAX_SOURCE_BYTES)
+
+
+def decoded(data: bytes, name: str) -> Source:
+    """What standard input holds, under a name. Raises SpecError if it is no text."""
     try:
-        return Source("<stdin>", data.decode("utf-8-sig"))
+        return Source(name, data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise fail("unreadable", f"standard input is not UTF-8 text (byte {error.start})") from None
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from resdsl.diagnostics import Edit, Fix
 from resdsl.linter.subject import Group, LintedFile
-from resdsl.semantics.instantiate import written_network
+from resdsl.linter.written_ends import leaving_out, written_clause
 from resdsl.semantics.values import PLACEMENTS
 from resdsl.source import Span
 from resdsl.syntax import nodes
@@ -27,33 +29,23 @@ def preactivating(file: LintedFile, group: Group) -> Fix | None:
 
 def _ends(file: LintedFile, group: Group) -> list[Edit]:
     """Edits of the stem and the head that are written out; those that name a placement's chains follow by themselves."""
-    node = _network_node(file, group)
-    if node is None:
-        return []
     edits: list[Edit] = []
-    clauses = {item.kind: item.value for item in node.body if isinstance(item, nodes.Clause)}
-    stem, head = clauses.get(ClauseKind.STEM), clauses.get(ClauseKind.HEAD)
-    if isinstance(stem, nodes.Chain):
-        edits += _without_norm_and_activation(stem)
-    if head is not None and _names_nothing_first(head):
-        edits.append(Edit(Span(head.span.source, head.span.start, head.span.start), "norm -> act -> "))
+    stem, head = (written_clause(file, group.network, kind) for kind in (ClauseKind.STEM, ClauseKind.HEAD))
+    if stem is not None and isinstance(stem.value, nodes.Chain):
+        edits += _without_norm_and_activation(file, stem.value)
+    if head is not None and _names_nothing_first(head.value):
+        start = head.value.span.start
+        edits.append(Edit(Span(head.span.source, start, start), "norm -> act -> "))
     return edits
 
 
-def _network_node(file: LintedFile, group: Group) -> nodes.Network | None:
-    """The declaration with the clauses of the network, if it is in this file: what an alias calls, in the end."""
-    node = written_network(group.network.declaration)
-    return node if node is not None and file.is_here(node.name.span) else None
-
-
-def _without_norm_and_activation(stem: nodes.Chain) -> list[Edit]:
+def _without_norm_and_activation(file: LintedFile, stem: nodes.Chain) -> Iterator[Edit]:
     """Leaves out the last `norm -> act`."""
     names = [_name(link) for link in stem.links]
     for index in range(len(names) - 2, 0, -1):
         if names[index] in NORM_NAMES and names[index + 1] in ACTIVATION_NAMES:
-            before, last = stem.links[index - 1].span, stem.links[index + 1].span
-            return [Edit(Span(before.source, before.end, last.end), "")]
-    return []
+            yield from leaving_out(file, stem, index, index + 1)
+            return
 
 
 def _names_nothing_first(head: nodes.Expression) -> bool:

@@ -62,7 +62,7 @@ def build_networks(module: Module, options: Options) -> tuple[LintedFile, list[D
                 errors.setdefault((diagnostic.code, diagnostic.message, diagnostic.span), diagnostic)
             continue
         networks.append(LintedNetwork(declaration, network, sources))
-    return LintedFile(module, networks, complete and bool(networks)), list(errors.values())
+    return LintedFile(module, networks, complete and bool(networks), RULES), list(errors.values())
 
 
 def lint_file(file: LintedFile, selection: Selection) -> list[Diagnostic]:
@@ -83,7 +83,7 @@ def _is_allowed(file: LintedFile, rule: Rule, finding: Finding) -> bool:
     for span in {finding.spans[0], file.shown(finding.spans)}:
         line, _ = span.source.line_column(span.start)
         for comment in file.suppressions(span.source):
-            if comment.rule in (rule.name, rule.code) and comment.line in (None, line):
+            if comment.rule in (rule.name, rule.code) and comment.speaks_of(line):
                 file.used.add(comment)
                 allowed = True
     return allowed

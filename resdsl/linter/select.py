@@ -47,4 +47,9 @@ def selection(select: Sequence[str] | None, ignore: Iterable[str], rules: Sequen
             known = [name for rule in rules for name in (rule.code, rule.name)]
             help = did_you_mean(word, known) or "see `resdsl rules`"
             raise fail("unknown-rule", f"there is no rule {word!r}", help=help)
-    return Selection(tuple(select) if select is not None else (ALL,), ignored)
+    codes = {rule.name: rule.code for rule in rules}  # a name may begin as another's does
+
+    def exact(words: Iterable[str]) -> tuple[str, ...]:
+        return tuple(codes.get(word, word) for word in words)
+
+    return Selection(exact(select) if select is not None else (ALL,), exact(ignored))

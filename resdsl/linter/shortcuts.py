@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from enum import Enum
+from typing import TypeVar
 
 from resdsl.analysis.path_gain import has_weights
 from resdsl.linter.subject import Group, LintedFile, Site
 from resdsl.network import operators as op
-from resdsl.network.types import Tap
+from resdsl.network.types import PerCopy, Tap
+
+_T = TypeVar("_T", bound=op.Operator)
 
 
 class Kind(Enum):
@@ -78,6 +81,17 @@ def first_operator(group: Group) -> op.Element:
     chain = group.unit.shortcut.chain
     assert chain, "shortcuts of the kinds with an operator have one"
     return chain[0]
+
+
+def across(group: Group, kind: type[_T], number: Callable[[_T], PerCopy]) -> PerCopy:
+    """A number of the operators of a kind on a group's shortcuts: one, or all where they differ."""
+    found: list[float] = []
+    for site in group.sites:
+        for element in site.unit.shortcut.chain or ():
+            if isinstance(element, kind):
+                value = number(element)
+                found += value if isinstance(value, tuple) else (value,)
+    return found[0] if len(set(found)) == 1 else tuple(found)
 
 
 def _sharing(group: Group, sites: list[Site]) -> Iterator[Site]:

@@ -140,13 +140,14 @@ class LintedNetwork:
 class LintedFile:
     """A file without errors.
 
-    networks: those that need no parameters. complete: whether these are all that it has, and it has some. ran: the
-    rules that have looked at it. used: the suppressions that they have met.
+    networks: those that need no parameters. complete: whether these are all that it has, and it has some. rules: all
+    that there are. ran: those that have looked at it. used: the suppressions that they have met.
     """
 
     module: Module
     networks: list[LintedNetwork]
     complete: bool
+    rules: tuple[Rule, ...]
     ran: set[Rule] = field(default_factory=set["Rule"])
     used: set[Allowed] = field(default_factory=set[Allowed])
     _suppressions: dict[str, list[Allowed]] = field(default_factory=dict[str, list[Allowed]])

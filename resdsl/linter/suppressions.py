@@ -8,57 +8,86 @@ from dataclasses import dataclass
 from resdsl.source import Span
 from resdsl.syntax import nodes
 
-_ALLOW = re.compile(r"#\s*resdsl:\s*allow(?P<file>-file)?\b(?P<rules>[^(#]*)(?P<reason>\([^#]*\))?")
+GROUP = "SU"
+"""How the codes of the rules about suppressions begin."""
+_ALLOW = re.compile(r"#\s*resdsl:\s*allow(?P<file>-file)?(?![\w-])(?P<rules>[^(#]*)")
+_OTHER = re.compile(r"#\s*resdsl:\s*+(?!allow(?:-file)?(?![\w-]))(?P<word>[^\s#(]*)")
 
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """One rule in a suppression comment, as it is written. line: the line that it speaks of, None for the whole file.
+    """One rule in a suppression comment, as it is written; empty if the comment names none.
 
-    span: of the rule's name. comment: of the whole suppression, with its `#`. reason: without its brackets.
+    lines: those that it speaks of, its own first; None for the whole file. span: of the rule's name. comment: of the
+    whole suppression, with its `#`. reason: without its brackets.
     """
 
     rule: str
-    line: int | None
+    lines: range | None
     span: Span
     comment: Span
     reason: str
+
+    def speaks_of(self, line: int) -> bool:
+        return self.lines is None or line in self.lines
 
 
 def suppressions(file: nodes.File) -> list[Allowed]:
     """All that a file's comments allow, in order.
 
     A comment behind code speaks of its own line, one on a line of its own of the next line that is neither blank nor a
-    comment.
+    comment, and of the comments on the way there: what is wrong with these can be allowed too.
     """
     found: list[Allowed] = []
     for comment in file.comments:
-        for match in _ALLOW.finditer(comment.text):
-            start = comment.span.start + match.start()
-            text = match.group().rstrip()
-            whole = Span(file.source, start, start + len(text))
-            line = None if match.group("file") else _line_meant(file, comment)
-            reason = (match.group("reason") or "").strip("()").strip()
-            names = list(re.finditer(r"[^\s,]+", match.group("rules")))
+        begin, text = comment.span.start, comment.text
+        match = _ALLOW.search(text)
+        while match is not None:
+            end = closing_bracket(text, match.end())
+            reason = text[match.end() : end][1:-1].strip()
+            whole = Span(file.source, begin + match.start(), begin + len(text[:end].rstrip()))
+            lines = None if match["file"] else _lines_meant(comment)
+            names = list(re.finditer(r"[^\s,]+", match["rules"]))
             for name in names:
-                begin = comment.span.start + match.start("rules") + name.start()
-                found.append(
-                    Allowed(name.group(), line, Span(file.source, begin, begin + len(name.group())), whole, reason)
-                )
+                start = begin + match.start("rules") + name.start()
+                span = Span(file.source, start, start + len(name.group()))
+                found.append(Allowed(name.group(), lines, span, whole, reason))
             if not names:
-                found.append(Allowed("", line, whole, whole, reason))
+                found.append(Allowed("", lines, whole, whole, reason))
+            match = _ALLOW.search(text, end)
     return found
 
 
-def _line_meant(file: nodes.File, comment: nodes.Comment) -> int:
-    source = file.source
+def closing_bracket(text: str, start: int) -> int:
+    """Behind the bracket that closes the one at `start`; `start` itself if none stands there or it stays open."""
+    depth = 0
+    for place in range(start, len(text)):
+        depth += {"(": 1, ")": -1}.get(text[place], 0)
+        if depth <= 0:
+            return place + 1 if place > start else start
+    return start
+
+
+def other_words(file: nodes.File) -> list[Span]:
+    """What follows `# resdsl:` in the file's comments and is no suppression, as `ignore`; the whole where nothing does."""
+    found: list[Span] = []
+    for comment in file.comments:
+        for match in _OTHER.finditer(comment.text):
+            part = "word" if match.group("word") else 0
+            start, end = (comment.span.start + offset for offset in match.span(part))
+            found.append(Span(file.source, start, end))
+    return found
+
+
+def _lines_meant(comment: nodes.Comment) -> range:
+    source = comment.span.source
     line, column = source.line_column(comment.span.start)
     if source.line_text(line)[: column - 1].strip():
-        return line
+        return range(line, line + 1)
     following = line + 1
     while following <= source.lines and _is_idle(source.line_text(following)):
         following += 1
-    return following
+    return range(line, following + 1)
 
 
 def _is_idle(text: str) -> bool:

@@ -35,7 +35,7 @@ def listed(names: list[str], most: int = 6) -> str:
 
 
 def several(value: PerCopy) -> str:
-    """A number, or the least and the greatest of one a copy: `0.5`, `0.1 to 0.9`."""
+    """A number, or the least and the greatest of one a copy: `0.5`, `0.1 to 0.9`; six digits."""
     if not isinstance(value, tuple):
-        return format_number(value)
-    return f"{format_number(min(value))} to {format_number(max(value))}"
+        return format_number(float(f"{value:.6g}"))
+    return f"{several(min(value))} to {several(max(value))}"

@@ -1,7 +1,7 @@
 """A constant factor on the shortcut.
 
-Every unit multiplies what passes through its shortcut, so over L units the signal that arrives directly, and the gradient
-that goes back directly, are multiplied by the product of L factors: it vanishes below 1 and explodes above.
+Every unit multiplies what passes through its shortcut, so over L units the signal that arrives directly, and the
+gradient that goes back directly, are multiplied by the product of L factors: it vanishes below 1 and explodes above.
 
 A learned factor counts with the value that it starts from. `scale(1, branch = 0.1)` leaves the path alone.
 
@@ -61,26 +61,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from resdsl.linter.direct_path import on_shortcuts
+from resdsl.linter.identity import writing_identity
 from resdsl.linter.rule import Finding
-from resdsl.linter.severity import LOST, MOMENT, drift, worst
-from resdsl.linter.shortcuts import Kind, first_operator, shortcuts
+from resdsl.linter.shortcuts import Kind, across, shortcuts
 from resdsl.linter.subject import LintedFile
-from resdsl.linter.words import counted, power, several
+from resdsl.linter.words import counted, several
 from resdsl.network import operators as op
 
 
 def check(file: LintedFile) -> Iterator[Finding]:
     for group in shortcuts(file, Kind.SCALE):
-        scale = first_operator(group)
-        gain = group.gain
-        assert isinstance(scale, op.Scale)
-        assert gain is not None, "a scale has a closed form"
+        effect = on_shortcuts(group)
+        factor = several(across(group, op.Scale, lambda scale: scale.factor))
         yield Finding(
-            worst(LOST.severity(-gain.mean), MOMENT.severity(drift(gain))),
-            f"{counted(group.copies, 'shortcut')} scaled by {several(scale.factor)}: the direct path carries "
-            f"{power(gain.mean)} of the signal; He et al. 2016, Table 1: 54 scaled by 0.5 fail to converge",
+            effect.severity,
+            f"{counted(group.copies, 'shortcut')} scaled by {factor}: {effect.words}; He et al. 2016, Table 1: 54 "
+            "scaled by 0.5 fail to converge",
             group.spans,
             group.network,
             help="write `shortcut identity`; a factor may end the branch: `branch … -> scale(…)`",
-            fix=file.replacing("write `identity`", group.spans[0], "identity"),
+            fix=writing_identity(file, group),
         )

@@ -1,6 +1,8 @@
 """A `let` that nothing reads.
 
-It may be left over, or a slip: a value that was meant to be used and is not.
+It may be left over, or a slip: a value that was meant to be used and is not. A `let` that only such a one reads, or whose
+name a parameter takes over wherever it is read, is unused too. Between declarations this is only asked in a file with
+networks: others may be there for their `let`s.
 
 ## Example
 
@@ -30,35 +32,35 @@ network small {
 
 ## Fix
 
-The `let` goes. Safe in a unit or network; unsafe between them, where a file that imports this one may read it.
+The `let` goes; comments stay. Safe in a unit or network; unsafe between them, where a file that imports this one may read
+it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from resdsl.diagnostics import Edit, Fix, Severity
+from resdsl.diagnostics import Fix, Severity
+from resdsl.linter.edits import removal
+from resdsl.linter.reads import unused_inner_lets, unused_lets
 from resdsl.linter.rule import Finding
 from resdsl.linter.subject import LintedFile
 from resdsl.syntax import nodes
-from resdsl.syntax.walk import names_in
+from resdsl.syntax.walk import names
 
 
 def check(file: LintedFile) -> Iterator[Finding]:
+    if file.module.networks():
+        yield from _findings(file, unused_lets(file.tree.items), safe=False)
     for item in file.tree.items:
-        match item:
-            case nodes.Unit(body=body) | nodes.Network(body=body):
-                used = names_in(item)
-                lets = [part for part in body if isinstance(part, nodes.Let)]
-                yield from (_finding(let, safe=True) for let in lets if let.name not in used)
-            case nodes.Let(name=name) if file.networks and not any(
-                name in names_in(other) for other in file.tree.items
-            ):
-                yield _finding(item, safe=False)
-            case _:
-                pass
+        if isinstance(item, nodes.Unit | nodes.Network):
+            yield from _findings(file, unused_inner_lets(item), safe=True)
 
 
-def _finding(let: nodes.Let, *, safe: bool) -> Finding:
-    fix = Fix("remove the `let`", (Edit(let.span, ""),), safe)
-    return Finding(Severity.WARNING, f"nothing reads `{let.name}`", (let.span,), fix=fix)
+def _findings(file: LintedFile, unused: list[nodes.Let], *, safe: bool) -> Iterator[Finding]:
+    """About `let`s of one scope."""
+    for let in unused:
+        others = names(other.value for other in unused if other is not let)
+        message = f"nothing reads `{let.name}`" + (" but what is unused itself" if let.name in others else "")
+        fix = Fix("remove the `let`", tuple(removal(file.tree, let.span)), safe)
+        yield Finding(Severity.WARNING, message, (let.span,), fix=fix)
