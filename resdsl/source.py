@@ -15,7 +15,7 @@ class Source:
 
     name: str
     text: str
-    _line_starts: list[int] = field(init=False, repr=False)
+    _line_starts: list[int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         starts = [0]

@@ -93,8 +93,7 @@ def command(
             else found
             for found in files(paths or ("-" if stdin else ".",), configurations, stdin, force_exclude=force_exclude)
         ]
-        for task in tasks:
-            work.do(task)
+        work.do_all(tasks)
         code = _tell(work, form, out, counting=counting)
     raise SystemExit(0 if exit_zero else code)
 

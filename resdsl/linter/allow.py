@@ -23,9 +23,9 @@ def add_allow(
 ) -> tuple[str, int]:
     """The source with comments that allow what is found in it, from warnings up; and how many findings that are.
 
-    A comment stands above the line that it speaks of, or behind it where that line begins in a docstring. One that speaks
-    of the line already gets the names. What the rules about suppressions say stays. reason: empty for none. A file that
-    does not check is left as it is.
+    A comment stands above the line that it speaks of, or behind it where that line begins in a docstring. One that
+    speaks of the line already gets the names. What the rules about suppressions say stays. reason: empty for none. A
+    file that does not check is left as it is.
     """
     found = lint_source(source, path, selection, options)
     if any(not diagnostic.name for diagnostic in found):

@@ -6,6 +6,7 @@ import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import cast
 
@@ -73,6 +74,12 @@ def selection_for(path: Path, configuration: Configuration, asked: Asked) -> Sel
     """
     layers = [asked.rules] if asked.replaces else [asked.rules, configuration.rules]
     layers += [ignored for pattern, ignored in configuration.per_file if covers(pattern, path, configuration.folder)]
+    return _all_of(tuple(layers))
+
+
+@cache
+def _all_of(layers: tuple[Selection, ...]) -> Selection:
+    """The rules that all the selections have."""
     return Selection(tuple(rule.code for rule in RULES if all(layer.has(rule) for layer in layers)))
 
 

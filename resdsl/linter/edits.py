@@ -26,7 +26,7 @@ def removal(file: nodes.File, span: Span) -> Iterator[Edit]:
 
 
 def overlap(first: Edit, second: Edit) -> bool:
-    """Whether two edits get into each other's way. What is put in beside a change does: which comes first is not clear."""
+    """Whether two edits get into each other's way; what is put in does where another change begins or ends."""
     one, other = first.span, second.span
     if one.start < one.end and other.start < other.end:
         return one.start < other.end and other.start < one.end

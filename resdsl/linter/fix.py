@@ -39,9 +39,9 @@ class Fixed:
 def fix_source(source: Source, path: Path | None, selection: Selection, options: Options, *, unsafe: bool) -> Fixed:
     """The source with the safe fixes of the selected rules, or with all of them; as it is if it does not check.
 
-    Each round applies those that do not overlap, in order of place: first what mends suppressions, which decide about the
-    rest, then the safe ones, then the unsafe ones. A fix that would break the file, or a safe one that would change a
-    network, is left out, and no longer among the fixes of what remains.
+    Each round applies those that do not overlap, in order of place: first what mends suppressions, which decide about
+    the rest, then the safe ones, then the unsafe ones. A fix that would break the file, or a safe one that would change
+    a network, is left out, and no longer among the fixes of what remains.
     """
     mending = _Mending(path, selection, options)
     state = mending.linted(source)

@@ -69,7 +69,7 @@ def closing_bracket(text: str, start: int) -> int:
 
 
 def other_words(file: nodes.File) -> list[Span]:
-    """What follows `# resdsl:` in the file's comments and is no suppression, as `ignore`; the whole where nothing does."""
+    """What follows `# resdsl:` in comments and is no suppression, as `ignore`; all of it where nothing follows."""
     found: list[Span] = []
     for comment in file.comments:
         for match in _OTHER.finditer(comment.text):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeAlias
 
@@ -135,6 +136,10 @@ def load_program(source: Source, path: Path | None, root: Path | None = None) ->
     return loader.module(source, path)
 
 
+_parsed_import = lru_cache(maxsize=128)(parse_file)
+"""Several files of one run import the same ones; the texts are compared, so a changed file is read anew."""
+
+
 class _Loader:
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -146,7 +151,7 @@ class _Loader:
         resolved = path.resolve() if path is not None else None
         if resolved is not None:
             self.loading.append(resolved)
-        module = Module(parse_file(source), path)
+        module = Module(_parsed_import(source) if len(self.loading) > 1 else parse_file(source), path)
         diagnostics = _declare(module)
         for item in module.file.items:
             if not isinstance(item, nodes.Import):

@@ -112,7 +112,7 @@ SEEDS = 8
 GROWING = """resnet 1
 unit u(end) {{ branch {} -> end shortcut {} }}
 network n(units = 8, end = identity) {{
-    input 512
+    input 256
     stage units * u(end)
     {}
 }}
@@ -122,10 +122,10 @@ network n(units = 8, end = identity) {{
 @pytest.mark.parametrize(
     ("branch", "shortcut", "end"),
     [
-        ("relu -> linear(512) -> relu -> linear(512)", "identity", "identity"),
-        ("linear(512, init = xavier)", "scale(0.8)", "identity"),
-        ("relu -> linear(512) -> dropout(0.2)", "scale(1, branch = 0.7)", "identity"),
-        ("linear(512) -> relu -> linear(512)", "identity", "scale(0.5 + position, learn = true)"),
+        ("relu -> linear(256) -> relu -> linear(256)", "identity", "identity"),
+        ("linear(256, init = xavier)", "scale(0.8)", "identity"),
+        ("relu -> linear(256) -> dropout(0.2)", "scale(1, branch = 0.7)", "identity"),
+        ("linear(256) -> relu -> linear(256)", "identity", "scale(0.5 + position, learn = true)"),
     ],
 )
 def test_growth(branch: str, shortcut: str, end: str) -> None:
@@ -136,13 +136,13 @@ def test_growth(branch: str, shortcut: str, end: str) -> None:
     measured: list[float] = []
     for seed in range(SEEDS):
         module = resdsl.load(text, seed=seed).train()
-        x = torch.randn(512, 512, generator=torch.Generator().manual_seed(seed))
+        x = torch.randn(256, 256, generator=torch.Generator().manual_seed(seed))
         measured.append(float(module(x).detach().square().mean()))
-    assert sum(measured) / SEEDS == pytest.approx(float(match.group(1)), rel=0.1)
+    assert sum(measured) / SEEDS == pytest.approx(float(match.group(1)), rel=0.15)
 
 
 def test_growth_ends_at_a_norm() -> None:
-    branch = "relu -> linear(512) -> relu -> linear(512)"
+    branch = "relu -> linear(256) -> relu -> linear(256)"
     assert lint(GROWING.format(branch, "identity", "").replace("8", "3"), "growth-without-norm") == []
     (found,) = lint(GROWING.format(branch, "identity", "stage bn -> 3 * u(identity)"), "growth-without-norm")
     assert "256 together" in found.message
@@ -151,7 +151,7 @@ def test_growth_ends_at_a_norm() -> None:
 
 
 def test_growth_that_no_float_holds() -> None:
-    text = GROWING.format("1100 * linear(512)", "identity", "").replace("8", "2000")
+    text = GROWING.format("1100 * linear(256)", "identity", "").replace("8", "2000")
     assert [d.severity for d in lint(text, "growth-without-norm")] == [Severity.ERROR]
 
 

@@ -3,9 +3,9 @@
 Operators, placements and the like are not reserved: a unit, a `let` or a parameter of the same name takes over, in the
 whole file or in its unit or network. Whoever reads `bn` or `count` there takes it for what it is everywhere else.
 
-Words that only open clauses, as `shortcut` or `first`, mean nothing of their own and may name anything. A parameter called
-`norm` or `act` is no surprise, unless its unit has a placement and no clause `act act`: what the placement adds follows
-the setting and not the parameter. Nor is one called `input` that the clause `input` reads.
+Words that only open clauses, as `shortcut` or `first`, mean nothing of their own and may name anything. A parameter
+called `norm` or `act` is no surprise, unless its unit has a placement and no clause `act act`: what the placement adds
+follows the setting and not the parameter. Nor is one called `input` that the clause `input` reads.
 
 ## Severity
 

@@ -1,7 +1,7 @@
 """A suppression without a reason.
 
-Whoever reads it later cannot tell whether the reason still holds, and dares neither to keep nor to remove it. The reason
-stands in brackets behind the rules' names; where a paper's network is repeated it is the paper.
+Whoever reads it later cannot tell whether the reason still holds, and dares neither to keep nor to remove it. The
+reason stands in brackets behind the rules' names; where a paper's network is repeated it is the paper.
 
 ## Example
 

@@ -1,8 +1,8 @@
 """A suppression that names no rule.
 
-It allows nothing, so what it was meant for is still told, or will be. A suppression names rules by name or code, each of
-them: no groups as `SC`, and no words but these, for the reason stands in brackets. `# resdsl:` is followed by `allow` or
-`allow-file` and by nothing else.
+It allows nothing, so what it was meant for is still told, or will be. A suppression names rules by name or code, each
+of them: no groups as `SC`, and no words but these, for the reason stands in brackets. `# resdsl:` is followed by
+`allow` or `allow-file` and by nothing else.
 
 ## Example
 

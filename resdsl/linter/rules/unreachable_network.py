@@ -1,7 +1,8 @@
 """A network that nothing builds.
 
 It has a parameter without a value, and no network of the file sets that. `check` and `lint` pass it by: mistakes in it
-come to light when someone builds it with `-p`, or not at all. A default, or an alias that gives an example, lets them look.
+come to light when someone builds it with `-p`, or not at all. A default, or an alias that gives an example, lets them
+look.
 
 ## Severity
 

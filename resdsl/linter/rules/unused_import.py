@@ -1,7 +1,7 @@
 """An import of which nothing is read.
 
-What an imported file imports itself stays there, so the import brings in what that file declares and nothing else. If no
-declaration here reads any of these names, or an import above has brought them in already, it does nothing.
+What an imported file imports itself stays there, so the import brings in what that file declares and nothing else. If
+no declaration here reads any of these names, or an import above has brought them in already, it does nothing.
 
 ## Example
 
@@ -36,8 +36,8 @@ network small {
 
 ## Fix
 
-The import goes. Safe: no network reads it. A value on the command line, as in `-p 'end=gated(16)'`, may; then it is to be
-kept, with a suppression that says so.
+The import goes. Safe: no network reads it. A value on the command line, as in `-p 'end=gated(16)'`, may; then it is to
+be kept, with a suppression that says so.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A `let` that nothing reads.
 
-It may be left over, or a slip: a value that was meant to be used and is not. A `let` that only such a one reads, or whose
-name a parameter takes over wherever it is read, is unused too. Between declarations this is only asked in a file with
-networks: others may be there for their `let`s.
+It may be left over, or a slip: a value that was meant to be used and is not. A `let` that only such a one reads, or
+whose name a parameter takes over wherever it is read, is unused too. Between declarations this is only asked in a file
+with networks: others may be there for their `let`s.
 
 ## Example
 
@@ -32,8 +32,8 @@ network small {
 
 ## Fix
 
-The `let` goes; comments stay. Safe in a unit or network; unsafe between them, where a file that imports this one may read
-it.
+The `let` goes; comments stay. Safe in a unit or network; unsafe between them, where a file that imports this one may
+read it.
 """
 
 from __future__ import annotations

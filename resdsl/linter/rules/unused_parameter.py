@@ -1,8 +1,8 @@
 """A parameter that changes nothing.
 
 No clause and no assertion reads it, not even through a `let` or the default of another parameter; in an alias, nothing
-that it passes on does: a parameter of the alias does not reach one of the same name by itself. Whoever sets it, in a call
-or with `-p`, believes that something happens.
+that it passes on does: a parameter of the alias does not reach one of the same name by itself. Whoever sets it, in a
+call or with `-p`, believes that something happens.
 
 ## Example
 

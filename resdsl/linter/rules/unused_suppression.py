@@ -1,10 +1,11 @@
 """A suppression that suppresses nothing.
 
-What it allowed is no longer there, or it stands in the wrong line; either way it would hide the next finding of its rule.
+What it allowed is no longer there, or it stands in the wrong line; either way it would hide the next finding of its
+rule.
 
-A comment is judged only where its rule has looked: not while the rule is deselected; for a rule about networks, not in a
-file of which some network cannot be built without parameters, nor in a unit that no network of the file uses. There it
-may have its reason. Suppressions of the rules about suppressions are not judged.
+A comment is judged only where its rule has looked: not while the rule is deselected; for a rule about networks, not in
+a file of which some network cannot be built without parameters, nor in a unit that no network of the file uses. There
+it may have its reason. Suppressions of the rules about suppressions are not judged.
 
 ## Example
 
@@ -33,8 +34,8 @@ network small {
 
 ## Fix
 
-The rule's name goes from the comment, or all of the comment with it; other words in it stay. Safe: comments are no part of
-a network.
+The rule's name goes from the comment, or all of the comment with it; other words in it stay. Safe: comments are no part
+of a network.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def check(file: LintedFile) -> Iterator[Finding]:
 
 
 def _has_looked(file: LintedFile, rule: Rule, allowed: Allowed, unseen: list[range]) -> bool:
-    """Whether the rule would have found what the comment allows. unseen: the lines of units that stand in no network."""
+    """Whether the rule would have found what the comment allows. unseen: the lines of units in no network."""
     if rule.code.startswith(GROUP):
         return False
     inside = allowed.lines is not None and any(allowed.lines[-1] in unit for unit in unseen)
@@ -83,7 +84,7 @@ def _lines(span: Span) -> range:
 
 
 def _removing(allowed: Allowed, together: list[Allowed]) -> Edit:
-    """Takes a rule out of its comment, with the comma to the next or from the one before; the last takes all with it."""
+    """Takes a rule out of its comment, with the comma that then is one too many; the last takes all with it."""
     source, place = allowed.span.source, together.index(allowed)
     if len(together) == 1:
         return Edit(allowed.comment, "#" if _goes_on(allowed.comment) else "")
