@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from enum import Enum
 
 from resdsl.linter.shortcuts import ACTIVATIONS, NORMS
-from resdsl.linter.subject import Group, LintedFile
+from resdsl.linter.subject import Group, LintedFile, together
 from resdsl.network import operators as op
 
 
@@ -32,4 +32,4 @@ def after_addition(file: LintedFile, kind: After) -> Iterator[Group]:
     """The units with such an operator behind the addition, those of one place in the source together."""
     for network in file.networks:
         sites = [site for site in network.unclean("after") if after_of(site.unit) is kind]
-        yield from network.grouped(sites, "after/0")
+        yield from together(network.grouped(sites, "after/0"), lambda unit: unit.after)

@@ -20,7 +20,9 @@ class Violation:
 
 def violations(network: Network) -> list[Violation]:
     """Where the network departs from the schema, each part of a unit once, in the order of the document."""
-    document = to_document(replace(network, spans={}))  # places are half of a document, and the schema has no say in them
+    document = to_document(
+        replace(network, spans={})
+    )  # places are half of a document, and the schema has no say in them
     found: dict[Violation, None] = {}
     for path, error in schema_errors("clean-path", document, _holds_chains):
         parts = [step for step, key in enumerate(path) if key in ("shortcut", "after") and path[step - 1] == "unit"]

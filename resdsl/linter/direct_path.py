@@ -52,6 +52,15 @@ class Effect:
         return worst(*found)
 
     @property
+    def amount(self) -> float:
+        """The decades that the path loses or gains, and the number of units where these are not known."""
+        known = (self.gain.mean, self.gain.forward, self.gain.backward) if self.gain is not None else ()
+        return (
+            max((abs(decades) for decades in (*known, self.kept) if math.isfinite(decades)), default=0)
+            + self.copies / 1e6
+        )
+
+    @property
     def is_nothing(self) -> bool:
         return self.gain == Gain() and not self.kept and not self.weights and not self.norms
 

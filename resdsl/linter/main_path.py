@@ -1,4 +1,4 @@
-"""The path through a network: its operators and units from input to output, and what stands at the ends of its units."""
+"""The path through a network: its operators and units from input to output, and what stands at their ends."""
 
 from __future__ import annotations
 

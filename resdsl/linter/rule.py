@@ -16,7 +16,8 @@ class Finding:
     """What a rule says about one place.
 
     spans: where it is written, then what brought it there, innermost first; the first in the linted file is shown.
-    network: the one that it is about, if any. Findings of one rule in one place, about several networks, are told once.
+    network: the one that it is about, if any. Findings of one rule in one place, about several networks, are told once: the
+    most severe, and of these the one of the largest `amount`, whatever the rule measures.
     """
 
     severity: Severity
@@ -26,6 +27,7 @@ class Finding:
     label: str = ""
     help: str = ""
     fix: Fix | None = None
+    amount: float = 0.0
 
 
 class Mends(Enum):

@@ -98,7 +98,7 @@ def _diagnostics(file: LintedFile, rule: Rule, findings: list[Finding]) -> list[
 
 
 def _diagnostic(rule: Rule, shown: Span, origin: Span, findings: list[Finding]) -> Diagnostic:
-    worst = max(findings, key=lambda finding: finding.severity.rank)
+    worst = max(findings, key=lambda finding: (finding.severity.rank, finding.amount))
     notes: list[str] = []
     if origin != shown:
         notes.append(f"`{' '.join(origin.text.split())}` at {origin}")

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import TypeVar
 
 from resdsl.analysis.path_gain import has_weights
-from resdsl.linter.subject import Group, LintedFile, Site
+from resdsl.linter.subject import Group, LintedFile, Site, together
 from resdsl.network import operators as op
 from resdsl.network.types import PerCopy, Tap
 
@@ -68,12 +68,17 @@ def shortcuts(file: LintedFile, kind: Kind) -> Iterator[Group]:
     """
     for network in file.networks:
         sites = [site for site in network.unclean("shortcut") if kind_of(site.unit) is kind]
-        if kind in (Kind.NONE, Kind.ACTIVATED, Kind.CHAIN):
-            yield from network.grouped(sites, "shortcut")
+        if kind in (Kind.NONE, Kind.ACTIVATED):
+            yield from together(network.grouped(sites, "shortcut"), _chain)
         elif sites:
             groups = network.grouped(sites, "shortcut/chain/0")
             changing = [site for site in network.sites if site.unit.changes_shape]
-            yield from (replace(group, sites=(*group.sites, *_sharing(group, changing))) for group in groups)
+            groups = [replace(group, sites=(*group.sites, *_sharing(group, changing))) for group in groups]
+            yield from together(groups, _chain)
+
+
+def _chain(unit: op.Unit) -> op.Chain:
+    return unit.shortcut.chain or ()
 
 
 def first_operator(group: Group) -> op.Element:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from resdsl.analysis.path_gain import Gain, Path, paths, run_gain
+from resdsl.analysis.path_gain import Path, paths
 from resdsl.diagnostics import Edit, Fix
 from resdsl.linter.clean_path import Violation, violations
 from resdsl.linter.suppressions import Allowed, suppressions
@@ -43,20 +43,19 @@ class Site:
     def copies(self) -> int:
         return self.run.count * self.repeats
 
-    @property
-    def gain(self) -> Gain | None:
-        """Of the shortcuts of all copies; None where there is no closed form."""
-        gain = run_gain(self.run)
-        return None if gain is None else gain.times(self.repeats)
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Group:
-    """Units of one network of which the same place in the source says something."""
+    """Units of one network of which the same place in the source says something.
+
+    sites: those units first, then what other places say the same of: what they do to the path they do together.
+    elsewhere: how many of the units are the others'.
+    """
 
     network: LintedNetwork
     pointer: str
     sites: tuple[Site, ...]
+    elsewhere: int = 0
 
     @property
     def spans(self) -> tuple[Span, ...]:
@@ -72,15 +71,26 @@ class Group:
         return sum(site.copies for site in self.sites)
 
     @property
-    def gain(self) -> Gain | None:
-        """Of their shortcuts, one behind the other."""
-        total = Gain()
-        for site in self.sites:
-            gain = site.gain
-            if gain is None:
-                return None
-            total = total.then(gain)
-        return total
+    def label(self) -> str:
+        """`18 of them`, where other places say the same of more."""
+        return f"{self.copies - self.elsewhere:,} of them" if self.elsewhere else ""
+
+
+def together(groups: list[Group], part: Callable[[op.Unit], op.Chain]) -> Iterator[Group]:
+    """The groups of one network, each with the sites of the others on its path that are alike.
+
+    These stand in as many units, and have the same operators, whatever their arguments, in `part`.
+    """
+    kinds = {group.pointer: (group.sites[0].nesting, [type(each) for each in part(group.unit)]) for group in groups}
+    for group in groups:
+        others = [
+            site
+            for other in groups
+            if other is not group and kinds[other.pointer] == kinds[group.pointer]
+            for site in other.sites
+        ]
+        elsewhere = sum(site.copies for site in others)
+        yield replace(group, sites=(*group.sites, *others), elsewhere=elsewhere) if others else group
 
 
 @dataclass(eq=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from resdsl.source import Span
@@ -36,8 +37,10 @@ def suppressions(file: nodes.File) -> list[Allowed]:
     """All that a file's comments allow, in order.
 
     A comment behind code speaks of its own line, one on a line of its own of the next line that is neither blank nor a
-    comment, and of the comments on the way there: what is wrong with these can be allowed too.
+    comment, and of the comments on the way there: what is wrong with these can be allowed too. Where that line begins a
+    docstring, it speaks of all lines to the name behind it.
     """
+    documented = _documented(file)
     found: list[Allowed] = []
     for comment in file.comments:
         begin, text = comment.span.start, comment.text
@@ -46,7 +49,7 @@ def suppressions(file: nodes.File) -> list[Allowed]:
             end = closing_bracket(text, match.end())
             reason = text[match.end() : end][1:-1].strip()
             whole = Span(file.source, begin + match.start(), begin + len(text[:end].rstrip()))
-            lines = None if match["file"] else _lines_meant(comment)
+            lines = None if match["file"] else _lines_meant(comment, documented)
             names = list(re.finditer(r"[^\s,]+", match["rules"]))
             for name in names:
                 start = begin + match.start("rules") + name.start()
@@ -79,7 +82,13 @@ def other_words(file: nodes.File) -> list[Span]:
     return found
 
 
-def _lines_meant(comment: nodes.Comment) -> range:
+def _documented(file: nodes.File) -> dict[int, int]:
+    """The lines on which declarations with a docstring begin, with those on which their names stand."""
+    declared = [item for item in file.items if isinstance(item, nodes.Unit | nodes.Network | nodes.Alias) and item.doc]
+    return {item.span.location().line: item.name.span.location().line for item in declared}
+
+
+def _lines_meant(comment: nodes.Comment, documented: Mapping[int, int]) -> range:
     source = comment.span.source
     line, column = source.line_column(comment.span.start)
     if source.line_text(line)[: column - 1].strip():
@@ -87,7 +96,7 @@ def _lines_meant(comment: nodes.Comment) -> range:
     following = line + 1
     while following <= source.lines and _is_idle(source.line_text(following)):
         following += 1
-    return range(line, following + 1)
+    return range(line, documented.get(following, following) + 1)
 
 
 def _is_idle(text: str) -> bool:

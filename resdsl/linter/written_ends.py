@@ -14,7 +14,7 @@ from resdsl.syntax.nodes import ClauseKind
 
 
 def written_clause(file: LintedFile, network: LintedNetwork, kind: ClauseKind) -> nodes.Clause | None:
-    """The network's clause of a kind that stands once, if it is in this file: that of what an alias calls, in the end."""
+    """The network's clause of a kind that stands once, or that of what an alias calls in the end, if it is here."""
     node = written_network(network.declaration)
     if node is None or not file.is_here(node.name.span):
         return None

@@ -39,9 +39,9 @@ Start: TypeAlias = Zeros | Dead
 def start_of(parts: list[Part]) -> Start:
     """What parts in a row, which read no zeros, give before training; Dead for the first of them that never learns.
 
-    Norms, biases and what else shifts a signal start without a shift, so what is 0 stays 0 until something is added. Units
-    are not looked into. What stands before a `concat` or `partial` is forgotten there: another chain may bring it a
-    gradient.
+    Norms, biases and what else shifts a signal start without a shift, so what is 0 stays 0 until something is added.
+    Units are not looked into. What stands before a `concat` or `partial` is forgotten there: another chain may bring it
+    a gradient.
     """
     zeros = Zeros()
     for part in parts:

@@ -45,6 +45,7 @@ from resdsl.semantics.values import (
 from resdsl.source import Span
 from resdsl.syntax import nodes
 from resdsl.syntax.nodes import ClauseKind
+from resdsl.syntax.printer import print_expression
 
 DEFAULT_MAX_UNITS = 100_000
 
@@ -116,7 +117,7 @@ def _doc(node: nodes.Network | nodes.Alias) -> str:
     """The docstring; for an alias without one what it is an alias of: the other's text speaks of another network."""
     if node.doc or isinstance(node, nodes.Network):
         return node.doc
-    return " ".join(node.value.span.text.split())
+    return " ".join(print_expression(node.value).split())
 
 
 class _Lowering:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import resdsl
-from resdsl.analysis.costs import network_cost
+from resdsl.analysis.costs import summarise
 from resdsl.diagnostics import Diagnostic, Severity
 
 UNITS = """resnet 1
@@ -106,7 +106,7 @@ def test_what_the_pages_count() -> None:
     """Parameters of ResNet-110 by option, and of the two ResNet-152; multiply-accumulates of ResNet-164 by stride."""
 
     def cost(spec: str, name: str, **parameters: str | bool) -> tuple[int, int]:
-        found = network_cost(resdsl.build(spec, name, parameters))
+        found = summarise(resdsl.build(spec, name, parameters)).costs
         return found.parameters, found.macs
 
     option_a, option_b = cost("std/resnet110", "preact110")[0], cost("std/cifar_options", "preact110_b")[0]

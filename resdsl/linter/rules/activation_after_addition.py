@@ -86,6 +86,8 @@ def check(file: LintedFile) -> Iterator[Finding]:
             "pre-activation: 6.61 and 6.37 % in 54 units, 7.61 and 4.92 % in 333",
             group.spans,
             group.network,
+            group.label,
+            amount=group.copies,
             help="write `placement pre`: norm and activation before each weight layer, nothing behind the addition",
             fix=preactivating(file, group),
         )

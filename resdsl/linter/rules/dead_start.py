@@ -1,17 +1,18 @@
 """A part of a branch that starts at zero and never leaves it.
 
-Two things keep it there. A ReLU that reads nothing but zeros passes no gradient back: frameworks take its derivative at 0 to be 0.
-Norms, weight layers, dropout and scales between the two change nothing, since biases and shifts start at 0 too. And of two
-layers at zero on one path neither gets a gradient, since that of each has the other as a factor.
+Two things keep it there. A ReLU that reads nothing but zeros passes no gradient back: frameworks take its derivative
+at 0 to be 0. Norms, weight layers, dropout and scales between the two change nothing, since biases and shifts start
+at 0 too. And of two layers at zero on one path neither gets a gradient, since that of each has the other as a factor.
 
-A learned scale that starts at 0 counts as a layer at zero. A single one at the end of a branch is as it should be: the gradient
-reaches it, and then all before it. A ReLU behind the addition reads the shortcut too, so it does no harm unless there is none.
+A learned scale that starts at 0 counts as a layer at zero. A single one at the end of a branch is as it should be:
+the gradient reaches it, and then all before it. A ReLU behind the addition reads the shortcut too, so it does no harm
+unless there is none.
 
 ## Evidence
 
-Li et al. 2016, Theorem 2: with all weights zero, networks of shortcuts around two or more layers have a gradient of zero. With a ReLU
-behind the layers all further derivatives vanish too, as the derivative of ReLU at 0 is taken to be 0; so one starts near
-zero, for instance at 0.01 times Xavier's initialisation.
+Li et al. 2016, Theorem 2: with all weights zero, networks of shortcuts around two or more layers have a gradient of
+zero. With a ReLU behind the layers all further derivatives vanish too, as the derivative of ReLU at 0 is taken to be
+0; so one starts near zero, for instance at 0.01 times Xavier's initialisation.
 
 ## Severity
 
@@ -77,6 +78,7 @@ def check(file: LintedFile) -> Iterator[Finding]:
                 f"gradient: {_reason(dead)}",
                 group.spans,
                 network,
+                amount=group.copies,
                 help="let only the last layer start at zero, with nothing behind it, or start near it: `init = xavier(gain = "
                 "0.01)`",
             )

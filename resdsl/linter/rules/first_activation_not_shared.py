@@ -1,16 +1,16 @@
 """The first identity of a pre-activated network, which carries the stem's convolution as it is.
 
-Under pre-activation each unit activates what it reads for its branch only, and the sum at the end is activated once more. Its
-first term is then what the stem's convolution gives, with no norm and no activation. In the paper's networks the first
-activation comes before the split: branch and shortcut of the first unit both read it.
+Under pre-activation each unit activates what it reads for its branch only, and the sum at the end is activated once
+more. Its first term is then what the stem's convolution gives, with no norm and no activation. In the paper's
+networks the first activation comes before the split: branch and shortcut of the first unit both read it.
 
 Both train; libraries have both. It should be one of them on purpose.
 
 ## Evidence
 
-He et al. 2016, appendix: the first unit of a pre-activated network is special, its first activation comes before the split
-into branch and shortcut. For ResNet-110 with basic units that is a unit of its own, as its first unit changes no shape. The
-bottlenecks of ResNet-164 and 1001 change the shape in the first unit, and have it by the projection.
+He et al. 2016, appendix: the first unit of a pre-activated network is special, its first activation comes before the
+split into branch and shortcut. For ResNet-110 with basic units that is a unit of its own, as its first unit changes
+no shape. The bottlenecks of ResNet-164 and 1001 change the shape in the first unit, and have it by the projection.
 
 ## Severity
 

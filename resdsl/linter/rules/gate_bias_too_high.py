@@ -1,16 +1,17 @@
 """Gates whose bias leaves less than half of the signal on the path.
 
-A gate on the shortcut passes 1 - g, g = sigmoid(conv1x1(x) + bias). All units together pass the product, so the deeper the
-network, the lower the bias has to start. What is left is computed with the gates' own weights, for an input of second moment 1.
+A gate on the shortcut passes 1 - g, g = sigmoid(conv1x1(x) + bias). All units together pass the product, so the
+deeper the network, the lower the bias has to start. What is left is computed with the gates' own weights, for an
+input of second moment 1.
 
 Whether the shortcut should have a gate at all is the question of shortcut-gate and shortcut-gate-exclusive.
 
 ## Evidence
 
-He et al. 2016, Table 1, ResNet-110 on CIFAR-10, 54 units: gates on the shortcut have 12.86 % error with a bias of 0 and 6.91 % with
--6; gates on shortcut and branch fail to converge from 0 to -5, and have 8.70 % with -6 and 9.81 % with -7. With He
-initialisation 54 gates leave 5.6e-17 of the signal at 0, 0.57 % at -3, 70 % at -6 and 88 % at -7. Srivastava et al. 2015 let the biases
-start negative for the same reason.
+He et al. 2016, Table 1, ResNet-110 on CIFAR-10, 54 units: gates on the shortcut have 12.86 % error with a bias of 0
+and 6.91 % with -6; gates on shortcut and branch fail to converge from 0 to -5, and have 8.70 % with -6 and 9.81 %
+with -7. With He initialisation 54 gates leave 5.6e-17 of the signal at 0, 0.57 % at -3, 70 % at -6 and 88 % at -7.
+Srivastava et al. 2015 let the biases start negative for the same reason.
 
 With gate weights of zero L gates leave sigmoid(-b)^L, so 90 % at b = log(0.9^(-1/L) - 1).
 
@@ -90,6 +91,8 @@ def check(file: LintedFile) -> Iterator[Finding]:
             "12.86 % error, of -6 6.91 %",
             group.spans,
             group.network,
+            group.label,
+            amount=-kept,
             help=_advice(group),
         )
 

@@ -1,18 +1,19 @@
 """Branches without norms that add as much as they read, so that the signal grows from unit to unit.
 
-x + F(x) has the second moment of both together. A norm in the branch makes F(x) as large in the last unit as in the first, and the
-sum grows like the depth. Without one F(x) is as large as x, and the sum grows like a power of the depth: under He initialisation
-it doubles in each unit.
+The second moments of x and F(x) add up. With a norm in the branch F(x) is as large in the last unit as in the first,
+and the sum grows in proportion to the depth. Without one F(x) is as large as x, and the sum grows exponentially:
+under He initialisation it doubles in each unit.
 
-Known are the second moments of convolutions, linear layers, ReLU, scales and dropout for inputs of mean zero; a learned scale counts
-with its start. Units of which something else stands in the way (other activations, standardised convolutions, an activation
-behind the addition) are passed over, and a norm between units or behind the addition begins anew.
+Known are the second moments of convolutions, linear layers, ReLU, scales and dropout for inputs of mean zero; a
+learned scale counts with its start. Units of which something else stands in the way (other activations, standardised
+convolutions, an activation behind the addition) are passed over, and a norm between units or behind the addition
+begins anew.
 
 ## Evidence
 
-He et al. 2015 choose the initialisation so that a convolution and its ReLU keep the second moment: a branch with it gives back what it
-reads, and 54 such units multiply by 2^54 = 1.8e16. Ways out: a scale that starts small or at 0 at the branch's end (SkipInit, De
-and Smith 2020; ReZero, Bachlechner et al. 2020), or a last layer that starts at zero.
+He et al. 2015 choose the initialisation so that a convolution and its ReLU keep the second moment: a branch with it
+gives back what it reads, and 54 such units multiply by 2^54 = 1.8e16. Ways out: a scale that starts small or at 0 at
+the branch's end (SkipInit, De and Smith 2020; ReZero, Bachlechner et al. 2020), or a last layer that starts at zero.
 
 ## Severity
 
@@ -103,6 +104,7 @@ def check(file: LintedFile) -> Iterator[Finding]:
                 f"{least if least == most else f'{least} to {most}'} each, by {power(_total(path))} together",
                 network.spans(f"{steepest.pointer}/branch"),
                 network,
+                amount=_total(path),
                 help="put norms into the branch, or end it in `scale(0, learn = true)`, or let its last layer start at zero",
             )
 

@@ -1,8 +1,8 @@
 """A pre-activated network whose last sum reaches the next weight layer as it is.
 
-Under pre-activation nothing follows the addition: each unit activates what it reads. The last unit has none behind it, so what
-it gives needs a norm and an activation of its own before the classifier reads it. Otherwise that reads the sum of all
-branches, which grows with their number and has not been rectified.
+Under pre-activation nothing follows the addition: each unit activates what it reads. The last unit has none behind
+it, so what it gives needs a norm and an activation of its own before the classifier reads it. Otherwise that reads
+the sum of all branches, which grows with their number and has not been rectified.
 
 A network without a weight layer behind its last unit is left alone.
 
@@ -61,8 +61,8 @@ network preact20 {
 
 ## Fix
 
-What is missing stands in front of the head, or beside the norm or activation that the head has, if the head is in this file
-and no other network of the file does without. Unsafe: it is another network.
+What is missing stands in front of the head, or beside the norm or activation that the head has, if the head is in
+this file and no other network of the file does without. Unsafe: it is another network.
 """
 
 from __future__ import annotations

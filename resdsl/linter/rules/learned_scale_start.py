@@ -1,15 +1,17 @@
 """A learned scale at the end of a branch that starts too large.
 
-Such a scale is there so that the units start near the identity. Branches that start with a factor above 1 / sqrt(L), L the units of the
-network, add more than the signal itself over the depth.
+Such a scale is there so that the units start near the identity. Branches that start with a factor above 1 / sqrt(L),
+L the units of the network, add more than the signal itself over the depth.
 
-The scale ends the branch if only dropout and drop_path follow it. Branches that start at 0 by their weights are left alone.
+The scale ends the branch if only dropout and drop_path follow it. Branches that start at 0 by their weights are left
+alone.
 
 ## Evidence
 
-SkipInit (De and Smith 2020): a scalar of at most 1 / sqrt(L), or 0. ReZero (Bachlechner et al. 2020): a scalar of 0. LayerScale (Touvron
-et al. 2021): 1e-6 for each channel. If each branch gives back the second moment that it reads, factors of 1 / sqrt(L) make the whole
-network multiply it by (1 + 1 / L)^L, less than e = 2.7; factors of 1 make it 2^L.
+SkipInit (De and Smith 2020): a scalar of at most 1 / sqrt(L), or 0. ReZero (Bachlechner et al. 2020): a scalar of 0.
+LayerScale (Touvron et al. 2021): 1e-6 for each channel. If each branch gives back the second moment that it reads,
+factors of 1 / sqrt(L) make the whole network multiply it by (1 + 1 / L)^L, less than e = 2.7; factors of 1 make it
+2^L.
 
 ## Severity
 
@@ -98,6 +100,7 @@ def check(file: LintedFile) -> Iterator[Finding]:
                 f"{power(math.log10(bound))}; De and Smith 2020: at most that, Bachlechner et al. 2020: 0",
                 group.spans,
                 network,
+                amount=max(abs(start) for start in large),
                 help="start at 0, `scale(0, learn = true)`, or for each channel at 1e-6 (Touvron et al. 2021)",
                 fix=_starting_at_zero(file, group.spans[0]),
             )

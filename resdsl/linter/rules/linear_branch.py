@@ -1,20 +1,20 @@
 """Three or more weight layers in a row on a branch, with no activation between.
 
-Together they compute one linear map, which a single layer could. And they make the start flat: each derivative of the branch by
-its weights has a factor from every layer that it spares, so near weights of zero, where residual branches belong, gradient and
-curvature vanish with them.
+Together they compute one linear map, which a single layer could. And they make the start flat: each derivative of the
+branch by its weights has a factor from every layer that it spares, so near weights of zero, where residual branches
+belong, gradient and curvature vanish with them.
 
 What counts is the longest row on any path. Norms are no activations; a max pooling, `se` or a unit ends a row.
 
 ## Evidence
 
-Li et al. 2016, Theorem 2: a network of shortcuts around n layers, with all weights zero, has no derivative other than 0 of any
-order from 1 to n - 1. For n >= 3 the Hessian is 0: at weights of size e loss, gradient and Hessian scale as e^n, e^(n-1) and
-e^(n-2). For n = 2 its condition number does not depend on depth. The theorem holds with activations too; without, the
-layers bring nothing for it.
+Li et al. 2016, Theorem 2: a network of shortcuts around n layers, with all weights zero, has no derivative other than
+0 of any order from 1 to n - 1. For n >= 3 the Hessian is 0: at weights of size e loss, gradient and Hessian scale as
+e^n, e^(n-1) and e^(n-2). For n = 2 its condition number does not depend on depth. The theorem holds with activations
+too; without, the layers bring nothing for it.
 
-This is about the start near zero. Networks of three layers a unit that start at 0.3 times Xavier's initialisation train well: what
-fails is leaving the flat place.
+This is about the start near zero. Networks of three layers a unit that start at 0.3 times Xavier's initialisation
+train well: what fails is leaving the flat place.
 
 ## Severity
 
@@ -79,6 +79,7 @@ def check(file: LintedFile) -> Iterator[Finding]:
                 "one linear map, whose gradient and Hessian vanish at zero weights (Li et al. 2016, Theorem 2)",
                 group.spans,
                 network,
+                amount=row,
                 help="put an activation between the layers, or keep to two",
             )
 

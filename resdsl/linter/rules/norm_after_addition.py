@@ -85,6 +85,8 @@ def check(file: LintedFile) -> Iterator[Finding]:
             "instead of 6.61 %, with 164 layers 6.50 instead of 5.93 %",
             group.spans,
             group.network,
+            group.label,
+            amount=group.copies,
             help="write `placement pre`: norm and activation before each weight layer, nothing behind the addition",
             fix=preactivating(file, group),
         )

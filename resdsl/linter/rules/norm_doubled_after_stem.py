@@ -1,15 +1,15 @@
 """A norm at the end of the stem, and another at the head of the first unit.
 
-The second normalises what has just been normalised. Either the stem ends in norm and activation and the first unit has none
-at its head, or the stem ends in its convolution and the first unit activates that.
+The second normalises what has just been normalised. Either the stem ends in norm and activation and the first unit
+has none at its head, or the stem ends in its convolution and the first unit activates that.
 
 Poolings, activations, dropout and scales may stand between the two.
 
 ## Evidence
 
-He et al. 2016, appendix: the stem keeps norm and ReLU, and the first unit has none of its own. The pre-activated ResNet-152 then
-has 60,185,128 parameters, as it has if the stem lacks them; libraries that repeat both have 60,185,256. The 128 more are
-the weight and bias of 64 channels.
+He et al. 2016, appendix: the stem keeps norm and ReLU, and the first unit has none of its own. The pre-activated
+ResNet-152 then has 60,185,128 parameters, as it has if the stem lacks them; libraries that repeat both have
+60,185,256. The 128 more are the weight and bias of 64 channels.
 
 ## Severity
 
@@ -63,8 +63,8 @@ network preact18 {
 
 ## Fix
 
-The norm of the stem goes, and the activation behind it, where both are written out in the stem and no other network of the
-file needs them. Unsafe: it is another network, and its first shortcut carries the stem's convolution as it is.
+The norm of the stem goes, and the activation behind it, where both are written out in the stem and no other network
+of the file needs them. Unsafe: it is another network, and its first shortcut carries the stem's convolution as it is.
 """
 
 from __future__ import annotations

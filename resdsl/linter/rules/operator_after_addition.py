@@ -84,5 +84,7 @@ def check(file: LintedFile) -> Iterator[Finding]:
             "scaled by 0.5 have 12.35 %, identity 6.61 %",
             group.spans,
             group.network,
+            group.label,
+            amount=group.copies,
             help=f"let the branch end in it, `branch … -> {name}`, and nothing follow the addition",
         )

@@ -1,15 +1,15 @@
 """Zeros for the new channels of a shortcut, option A of He et al. 2015.
 
-`pad` needs no parameters. But the new channels of the path start empty behind it: what stands there was put there by this
-branch and those that follow. With a stride, one pixel of each square goes on and the others are dropped.
+`pad` needs no parameters. But the new channels of the path start empty behind it: what stands there was put there by
+this branch and those that follow. With a stride, one pixel of each square goes on and the others are dropped.
 
 A shortcut with weights beside the `pad` is no option A.
 
 ## Evidence
 
-He et al. 2015 compare A, zeros where channels are new; B, a convolution there; and C, a convolution on every shortcut. All three
-train. Their ResNets for CIFAR have A, so this is a note. For ResNet-110 B costs 2,560 parameters, 512 + 2,048 for two 1x1
-convolutions: pre-activated it has 1,727,962 with A and 1,730,522 with B.
+He et al. 2015 compare A, zeros where channels are new; B, a convolution there; and C, a convolution on every
+shortcut. All three train. Their ResNets for CIFAR have A, so this is a note. For ResNet-110 B costs 2,560 parameters,
+512 + 2,048 for two 1x1 convolutions: pre-activated it has 1,727,962 with A and 1,730,522 with B.
 
 ## Severity
 
@@ -86,6 +86,7 @@ def check(file: LintedFile) -> Iterator[Finding]:
                 f"channels start empty" + (f", and one pixel {' or '.join(squares)} goes on" if squares else ""),
                 group.spans,
                 network,
+                amount=group.copies,
                 help="option B has weights for all of them: `projection conv(1x1)`",
             )
 

@@ -1,14 +1,14 @@
 """A norm or an activation on a projection.
 
-Where the shape changes, the shortcut of an original ResNet is a convolution and its norm, in libraries at least. It is one of
-few in the network, and does little harm: a note. Under full pre-activation the paper's projection is the convolution alone.
-A norm there makes another network of it, one that scales the path anew at each change of shape.
+Where the shape changes, the shortcut of an original ResNet is a convolution and its norm, in libraries at least. It
+is one of few in the network, and does little harm: a note. Under full pre-activation the paper's projection is the
+convolution alone. A norm there makes another network of it, one that scales the path anew at each change of shape.
 
 ## Evidence
 
-He et al. 2016, the released code: the 1x1 convolution beside a pre-activated branch has no norm of its own. Counts tell the
-two apart: ResNet-110 with option B of He et al. 2015 has 1,730,522 parameters pre-activated and 1,730,714 with the norms of
-both projections; 192 is their weights and biases, 2 * (32 + 64).
+He et al. 2016, the released code: the 1x1 convolution beside a pre-activated branch has no norm of its own. Counts
+tell the two apart: ResNet-110 with option B of He et al. 2015 has 1,730,522 parameters pre-activated and 1,730,714
+with the norms of both projections; 192 is their weights and biases, 2 * (32 + 64).
 
 ## Severity
 
@@ -91,6 +91,7 @@ def check(file: LintedFile) -> Iterator[Finding]:
                 ),
                 group.spans,
                 network,
+                amount=group.copies,
                 help="`placement pre` with `projection conv(1x1)` leaves the convolution alone",
             )
 

@@ -1,17 +1,17 @@
 """A projection of the raw input, beside a branch that reads the activated one.
 
-Under pre-activation a branch begins with a norm and an activation. Where the shape changes, the projection reads what these
-leave, as the branch does: so all weights of the unit read signals of the same size and sign. From `input`, the projection
-reads the sum of all branches before it, which nothing has normalised and which grows from unit to unit.
+Under pre-activation a branch begins with a norm and an activation. Where the shape changes, the projection reads what
+these leave, as the branch does. From `input` it reads the sum of all branches before it, which nothing has normalised
+and which grows from unit to unit.
 
-Projections read `activated` unless `from` says otherwise. One that brings its own norm or activation before its weights is
-not raw.
+Projections read `activated` unless `from` says otherwise. One that brings its own norm or activation before its
+weights is not raw.
 
 ## Evidence
 
-He et al. 2016, the released code: where the number of channels changes, p = ReLU(BN(x)) feeds both the branch and the 1x1
-convolution beside it; that includes the first unit of the network, from 16 to 64 channels, and so the paper's appendix:
-the first activation comes before the split.
+He et al. 2016, the released code: where the number of channels changes, p = ReLU(BN(x)) feeds both the branch and the
+1x1 convolution beside it; that includes the first unit of the network, from 16 to 64 channels, and so the paper's
+appendix: the first activation comes before the split.
 
 ## Severity
 
@@ -93,6 +93,7 @@ def check(file: LintedFile) -> Iterator[Finding]:
                 "He et al. 2016, released code: where channels change, both read the activated input",
                 group.spans,
                 network,
+                amount=group.copies,
                 help="let it read what the branch's first weight layer reads: `from activated`",
                 fix=_activated(file, group),
             )

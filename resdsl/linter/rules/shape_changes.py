@@ -1,15 +1,16 @@
 """More units that change the shape than there are stages.
 
-Where a unit changes the shape its shortcut cannot be the identity: the path from unit to unit ends there, and begins anew. Once
-a stage, that is what it costs to have stages. A network that widens from unit to unit has no identity path at all.
+Where a unit changes the shape its shortcut cannot be the identity: the path from unit to unit ends there, and begins
+anew. Once a stage, that is what it costs to have stages. A network that widens from unit to unit has no identity path
+at all.
 
-Only units of the stages themselves count, those in other units' branches do not. As stages count the clauses, or the different
-heights and widths of the path where there are more of them.
+Only units of the stages themselves count, those in other units' branches do not. As stages count the clauses, or the
+different heights and widths of the path where there are more of them.
 
 ## Evidence
 
-He et al. 2016, section 3: few projections, one for each change of shape, leave ResNets trainable. With a 1x1 convolution on
-every shortcut, ResNet-110 has 12.22 % error on CIFAR-10 instead of 6.61 % (Table 1).
+He et al. 2016, section 3: few projections, one for each change of shape, leave ResNets trainable. With a 1x1
+convolution on every shortcut, ResNet-110 has 12.22 % error on CIFAR-10 instead of 6.61 % (Table 1).
 
 ## Severity
 
@@ -81,11 +82,12 @@ def check(file: LintedFile) -> Iterator[Finding]:
         units = sum(site.copies for site in path)
         yield Finding(
             Severity.WARNING if len(weighted) > stages else Severity.NOTE,
-            f"{len(changing)} of {counted(units, 'unit')} change the shape, in {counted(stages, 'stage')}: each of them "
-            f"ends the identity path, {len(weighted)} by weights on the shortcut; those of He et al. 2016 have one a stage",
+            f"{len(changing):,} of {counted(units, 'unit')} change the shape, in {counted(stages, 'stage')}: each of them "
+            f"ends the identity path, {len(weighted):,} by weights on the shortcut; those of He et al. 2016 have one a stage",
             network.spans(changing[stages].pointer),
             network,
             label=f"number {stages + 1} is here",
+            amount=len(changing),
             help="keep one width in a stage, and let its first unit change the shape: `n * unit(…) first(stride = 2)`",
         )
 

@@ -94,6 +94,8 @@ def check(file: LintedFile) -> Iterator[Finding]:
             "identity from before them 6.37 %",
             group.spans,
             group.network,
+            group.label,
+            amount=effect.amount,
             help="write `shortcut identity from input`; only the network's first unit shares its activation",
             fix=_fix(file, group),
         )

@@ -83,6 +83,8 @@ def check(file: LintedFile) -> Iterator[Finding]:
             "none of five operators did as well as the identity",
             group.spans,
             group.network,
+            group.label,
+            amount=effect.amount,
             help="write `shortcut identity`; what the unit needs of this may stand in its branch",
         )
 

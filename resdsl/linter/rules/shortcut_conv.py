@@ -87,6 +87,8 @@ def check(file: LintedFile) -> Iterator[Finding]:
             "Table 1: 54 1x1 convolutions have 12.22 %, identity 6.61 %",
             group.spans,
             group.network,
+            group.label,
+            amount=effect.amount,
             help="write `shortcut identity`, and `projection conv(1x1)` for where the shape changes",
             fix=writing_identity(file, group),
         )

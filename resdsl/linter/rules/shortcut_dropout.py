@@ -90,6 +90,7 @@ def check(file: LintedFile) -> Iterator[Finding]:
             f"of them with a chance of {power(kept)}; He et al. 2016, Table 1: 54 dropouts of 0.5 fail to converge",
             group.spans,
             group.network,
+            group.label,
             help="write `shortcut identity`; dropout may stand in the branch, and `drop_path` may end it",
             fix=writing_identity(file, group),
         )

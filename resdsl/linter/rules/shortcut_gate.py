@@ -84,6 +84,8 @@ def check(file: LintedFile) -> Iterator[Finding]:
             "gates of bias 0 have 12.86 %, of -6 6.91 %, identity 6.61 %",
             group.spans,
             group.network,
+            group.label,
+            amount=effect.amount,
             help="write `shortcut identity`; a gate may end the branch instead: `branch … -> se(16)`",
             fix=writing_identity(file, group),
         )

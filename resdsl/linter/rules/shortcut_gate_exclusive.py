@@ -95,6 +95,8 @@ def check(file: LintedFile) -> Iterator[Finding]:
             "-6 8.70 %, -7 9.81 %, identity 6.61 %",
             group.spans,
             group.network,
+            group.label,
+            amount=effect.amount,
             help="write `shortcut identity`; what weakens a branch may end it: `branch … -> scale(…)`",
             fix=writing_identity(file, group),
         )

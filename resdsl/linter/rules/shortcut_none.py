@@ -97,6 +97,8 @@ def check(file: LintedFile) -> Iterator[Finding]:
             message,
             group.spans,
             group.network,
+            group.label,
+            amount=group.copies,
             help=help,
             fix=_fix(file, group),
         )

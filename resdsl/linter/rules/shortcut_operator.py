@@ -88,6 +88,8 @@ def check(file: LintedFile) -> Iterator[Finding]:
             "none of five operators did as well as the identity",
             group.spans,
             group.network,
+            group.label,
+            amount=effect.amount,
             help="write `shortcut identity`; the operator may stand in the branch",
             fix=writing_identity(file, group),
         )

@@ -89,6 +89,8 @@ def check(file: LintedFile) -> Iterator[Finding]:
             "1: with none 54 units fail to converge, with all they have 6.61 %",
             group.spans,
             group.network,
+            group.label,
+            amount=effect.amount,
             help="write `shortcut identity`, unless the other channels are meant to be a stream of their own",
         )
 

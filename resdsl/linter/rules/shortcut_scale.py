@@ -80,6 +80,8 @@ def check(file: LintedFile) -> Iterator[Finding]:
             "scaled by 0.5 fail to converge",
             group.spans,
             group.network,
+            group.label,
+            amount=effect.amount,
             help="write `shortcut identity`; a factor may end the branch: `branch … -> scale(…)`",
             fix=writing_identity(file, group),
         )

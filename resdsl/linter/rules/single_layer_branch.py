@@ -1,18 +1,19 @@
 """A shortcut around a single weight layer.
 
-Such a unit computes x + W f(x): its branch has one layer to say something new, and the path has twice as many additions as with
-two layers a unit. Networks of them train worse than those of two layers a unit, and behave at the start much like plain
-networks of orthogonal layers.
+Such a unit computes x + W f(x): its branch has one layer to say something new, and the path has twice as many
+additions as with two layers a unit. Networks of them train worse than those of two layers a unit, and behave at the
+start much like plain networks of orthogonal layers.
 
 Convolutions and linear layers count, on the longest path through `concat`. Units that hold units are left alone.
 
 ## Evidence
 
-He et al. 2016, Table 3, CIFAR-10: ResNet-110 with a shortcut around every layer has 9.90 % error, 8.91 % pre-activated; with
-a shortcut around two layers 6.61 and 6.37 %. Li et al. 2016: linear networks with shortcuts around one layer are conditioned like
-plain orthogonal ones, and worse the deeper they are; around two layers depth does not matter. On 10 principal components of
-scikit-learn's digits, 32 layers deep, the condition number of the Hessian near its start is 95.5 for one layer, 88.7 for
-plain orthogonal ones, and 1.47 for two (largest eigenvalue over the 10th percentile).
+He et al. 2016, Table 3, CIFAR-10: ResNet-110 with a shortcut around every layer has 9.90 % error, 8.91 %
+pre-activated; with a shortcut around two layers 6.61 and 6.37 %. Li et al. 2016: linear networks with shortcuts
+around one layer are conditioned like plain orthogonal ones, and worse the deeper they are; around two layers depth
+does not matter. On 10 principal components of scikit-learn's digits, 32 layers deep, the condition number of the
+Hessian near its start is 95.5 for one layer, 88.7 for plain orthogonal ones, and 1.47 for two (largest eigenvalue
+over the 10th percentile).
 
 ## Example
 
@@ -65,7 +66,7 @@ from collections.abc import Iterator
 
 from resdsl.linter.rule import Finding
 from resdsl.linter.severity import SINGLE
-from resdsl.linter.subject import LintedFile
+from resdsl.linter.subject import LintedFile, together
 from resdsl.linter.words import counted
 from resdsl.network import operators as op
 from resdsl.network.network import inner_chains
@@ -80,13 +81,15 @@ def check(file: LintedFile) -> Iterator[Finding]:
             and not _holds_units(site.unit.branch)
             and _depth(site.unit.branch) == 1
         ]
-        for group in network.grouped(sites, "branch"):
+        for group in together(network.grouped(sites, "branch"), lambda unit: ()):
             yield Finding(
                 SINGLE.severity(group.copies),
                 f"{counted(group.copies, 'shortcut')} around one weight layer each; He et al. 2016, Table 3: ResNet-110 with "
                 "one layer a unit has 9.90 % error, with two 6.61 %",
                 group.spans,
                 network,
+                group.label,
+                amount=group.copies,
                 help="put two weight layers or more into the branch, and half as many units into the network",
             )
 

@@ -1,17 +1,18 @@
 """A bottleneck that strides, with no word on which of its convolutions is meant to.
 
-Where a branch has convolutions of different kernels, the stride may stand in the first 1x1 or in the 3x3: two networks, with
-the same parameters. Published code has both under the same names, so a reader cannot know whether the stride stands where it
-does on purpose. Say so in a docstring or a comment of the unit, or in the docstring of the network.
+Where a branch has convolutions of different kernels, the stride may stand in the first 1x1 or in the 3x3: two
+networks, with the same parameters. Published code has both under the same names, so a reader cannot know whether the
+stride stands where it does on purpose. Say so in a docstring or a comment of the unit, or in the docstring of the
+network.
 
-Any word such as stride or striding counts, in the docstring of the unit or of the network (or of what that is an alias of),
-and in comments inside the unit or directly above it.
+Any word such as stride or striding counts, in the docstring of the unit or of the network (or of what that is an
+alias of), and in comments inside the unit or directly above it.
 
 ## Evidence
 
-The code released with He et al. 2016 strides in the first 1x1, torchvision and timm in the 3x3. Convolutions and linear layers
-of the pre-activated ResNet-164 for CIFAR make 244,500,992 multiply-accumulates in the one and 247,646,720 in the other,
-1.3 % more. Weights of one fit the other without an error, and give other results.
+The code released with He et al. 2016 strides in the first 1x1, torchvision and timm in the 3x3. Convolutions and
+linear layers of the pre-activated ResNet-164 for CIFAR make 244,500,992 multiply-accumulates in the one and
+247,646,720 in the other, 1.3 % more. Weights of one fit the other without an error, and give other results.
 
 ## Severity
 
@@ -99,6 +100,7 @@ def check(file: LintedFile) -> Iterator[Finding]:
                 "says that it is meant to; the code of He et al. 2016 strides in the first 1x1, libraries in the 3x3",
                 group.spans,
                 network,
+                amount=group.copies,
                 help="say in the unit's docstring which one strides",
             )
 
