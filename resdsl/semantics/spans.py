@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cached_property
 
 from resdsl.network.network import Network, inner_chains
 from resdsl.network.operators import Chain, Unit, Units
@@ -50,6 +51,27 @@ class Marks:
 
     def get(self, part: object, field: str = "") -> Span | None:
         return self._spans.get(id(part), {}).get(field)
+
+
+class Places(Mapping[str, Location]):
+    """The table of a network, made when it is first asked for: most who build a network never do."""
+
+    def __init__(self, marks: Marks, network: Network) -> None:
+        self._marks = marks
+        self._network = network
+
+    @cached_property
+    def _table(self) -> dict[str, Location]:
+        return self._marks.table(self._network)
+
+    def __getitem__(self, pointer: str) -> Location:
+        return self._table[pointer]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._table)
+
+    def __len__(self) -> int:
+        return len(self._table)
 
 
 def _parts(network: Network) -> Iterator[tuple[str, object, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, TypeAlias, assert_never
 
@@ -125,13 +125,12 @@ class PlacementValue:
 
     def at(self, span: Span) -> PlacementValue:
         """A built-in placement, whose norms and activations stand where its name is written."""
-        chains = (self.pre, self.mid, self.post, self.after)
-        return PlacementValue(
-            *(
-                ChainValue(tuple(replace(item, span=span) for item in c.items if isinstance(item, SettingUse)))
-                for c in chains
-            )
-        )
+
+        def there(chain: ChainValue) -> ChainValue:
+            uses = (item for item in chain.items if isinstance(item, SettingUse))
+            return ChainValue(tuple(SettingUse(use.setting, span) for use in uses)) if chain.items else chain
+
+        return PlacementValue(there(self.pre), there(self.mid), there(self.post), there(self.after))
 
 
 Value: TypeAlias = bool | int | float | SizeValue | ChainValue | PlacementValue | Tap | Init | Deferred
