@@ -17,7 +17,8 @@ INTRODUCTION = """# The rules of the linter
 
 `resdsl lint` reads a spec and says where its networks are not what their author may believe: what keeps the identity path
 from being one, and what that costs. `resdsl explain NAME` prints a page, `resdsl rules` this list. How the command is called
-is in [the command line](../cli.md#lint).
+is in [the command line](../cli.md#lint), and what the rules say of the networks of He et al. 2016 beside that paper's errors
+in [the verdicts](../verdicts.md).
 """
 
 ENDING = """
@@ -27,7 +28,7 @@ ENDING = """
 - A **warning** says that it costs something that was measured.
 - An **error** says that such networks were seen not to train, or much worse.
 
-Where a quantity decides, it is computed over all units that the same place in the source gives, and held against one of these
+Where a quantity decides, it is computed over all units of the network's path of which the same is told, and held against one of these
 thresholds. Everything else is always of the severity that its page says.
 
 {thresholds}
