@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from resdsl.diagnostics import Edit, Fix
 from resdsl.linter.subject import Group, LintedFile
-from resdsl.linter.written_ends import leaving_out, written_clause
+from resdsl.linter.written_ends import leaving_out, sharing, written_clause
 from resdsl.semantics.values import PLACEMENTS
 from resdsl.source import Span
 from resdsl.syntax import nodes
@@ -19,12 +19,17 @@ ACTIVATION_NAMES = ("act", "relu", "gelu", "silu", "tanh", "sigmoid")
 def preactivating(file: LintedFile, group: Group) -> Fix | None:
     """`pre` in the place of the named placement that the units have, and the network's stem and head as it needs them.
 
-    None if the placement is not written by name in this file.
+    None if the placement is not written by name in this file, or if stem and head are also those of another network,
+    whose units have another placement.
     """
     span = group.spans[0]
     if span.text not in PLACEMENTS or span.text == "pre" or not file.is_here(span):
         return None
-    return Fix("write `pre`, and let stem and head follow", (Edit(span, "pre"), *_ends(file, group)), safe=False)
+    edits = _ends(file, group)
+    where = span.location()
+    if edits and not all(where in other.network.spans.values() for other in sharing(file, group.network)):
+        return None
+    return Fix("write `pre`, and let stem and head follow", (Edit(span, "pre"), *edits), safe=False)
 
 
 def _ends(file: LintedFile, group: Group) -> list[Edit]:

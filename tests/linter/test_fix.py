@@ -380,3 +380,27 @@ def comments(text: str) -> set[str]:
     """Those that say nothing about rules."""
     found = {comment.text for comment in resdsl.parse(text).comments}
     return {comment for comment in found if "resdsl:" not in comment}
+
+
+SHARED = """resnet 1
+
+unit basic(width, placement) {
+    placement placement
+    branch    conv(3x3, width) -> conv(3x3, width)
+    shortcut  identity
+}
+network a(p = post) {
+    input 3x32x32
+    stem  conv(3x3, 16) -> bn -> relu    # both networks have this stem
+    stage 9 * basic(16, p)
+    head  avgpool -> linear(10)
+}
+"""
+
+
+@pytest.mark.parametrize(("alias", "fixed"), [("a(p = relu_before_add)", False), ("a", True)])
+def test_a_stem_that_another_placement_needs_stays(alias: str, fixed: bool) -> None:
+    text = f"{SHARED}network b = {alias}\n"
+    selection = Selection(("AD001",))
+    mended = fix_source(Source("shared.resnet", text), None, selection, Options(), unsafe=True)
+    assert (mended.applied, mended.text == text) == ((1, False) if fixed else (0, True))
