@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from resdsl import spec as specs
@@ -55,7 +57,7 @@ def build(
     >>> build("std/resnet110", "resnet110", {"shortcut": "scale(0.5)"}).name
     'resnet110'
     """
-    return specs.build(spec, network, parameters, options or Options())
+    return specs.build(spec, network, parameters, _options(options))
 
 
 def check(spec: Spec, *, options: Options | None = None) -> list[Diagnostic]:
@@ -64,17 +66,22 @@ def check(spec: Spec, *, options: Options | None = None) -> list[Diagnostic]:
     >>> [d.message for d in check("resnet 1\\nnetwork tiny { input 10 head linear(3) -> relux }\\n")]
     ['there is no value, unit or operator `relux`']
     """
-    return specs.check(spec, options or Options())
+    return specs.check(spec, _options(options))
 
 
 def lint(
-    spec: Spec, select: Sequence[str] | None = None, ignore: Iterable[str] = (), *, options: Options | None = None
+    spec: Spec,
+    select: str | Sequence[str] | None = None,
+    ignore: str | Iterable[str] | None = None,
+    *,
+    options: Options | None = None,
 ) -> list[Diagnostic]:
     """What the linter's rules find in a spec, as `resdsl lint` does without any configuration; empty if nothing.
 
-    What `check` finds comes first, and alone in a broken file. select, ignore: rules by code (SC001), name
-    (shortcut-scale) or the beginning of either; all if `select` is not given. Raises SpecError for a rule that there is
-    not.
+    What `check` finds comes first: a mistake in syntax or names alone, as it silences the rules for the whole file;
+    networks that fail otherwise (shapes) are left out, and the rules look at the others. select, ignore: rules by code
+    (SC001), name (shortcut-scale) or the beginning of either, several also as one text with commas; all if `select` is
+    not given. Raises SpecError for a rule that there is not.
 
     >>> halves = "resnet 1\\nunit u { branch conv(3x3, 3) shortcut scale(0.5) }\\n"
     >>> [(d.name, d.severity.value) for d in lint(f"{halves}network n {{ input 3x8x8 stage 9 * u }}\\n", ["SC"])]
@@ -84,7 +91,8 @@ def lint(
     from resdsl.linter.select import selection
     from resdsl.linter.table import RULES
 
-    return lint_spec(spec, selection(select, ignore, RULES), options)
+    chosen = None if select is None else _words(select)
+    return lint_spec(spec, selection(chosen, _words(ignore or ()), RULES), _options(options))
 
 
 def load(
@@ -154,6 +162,19 @@ def compile(
         raise fail("unknown-target", f"there is no target {target!r}", help=f"one of {', '.join(TARGETS)}")
     built = build(spec, network, parameters, options=options)
     return TARGETS[target].emit(Request(built, _source(weights), seed, opset, functions))
+
+
+def _words(words: str | Iterable[str]) -> tuple[str, ...]:
+    if not isinstance(words, str):
+        return tuple(words)
+    return tuple(word.strip() for word in words.split(",") if word.strip())
+
+
+def _options(options: Options | None) -> Options:
+    """A folder that is given as a text is as good as a Path."""
+    if options is None or options.root is None:
+        return options or Options()
+    return replace(options, root=Path(options.root))
 
 
 def _source(

@@ -68,9 +68,12 @@ def open_source(source: Source, path: Path | None, options: Options = Options())
 
 
 def spec_path(spec: str | os.PathLike[str]) -> Path:
-    """The file of a spec: `std/preact1001` is packaged; the ending `.resnet` may be left out there."""
+    """The file of a spec: `std/preact1001` is packaged; the ending `.resnet` may be left out there.
+
+    A file that stands at `std/NAME.resnet` from here is meant by that: globs and other tools name it so.
+    """
     text = os.fspath(spec)
-    if not text.startswith(STANDARD):
+    if not text.startswith(STANDARD) or (text.endswith(".resnet") and Path(text).is_file()):
         return Path(text)
     name = text.removeprefix(STANDARD)
     path = standard_folder() / (name if name.endswith(".resnet") else f"{name}.resnet")

@@ -51,8 +51,9 @@ unit gated(width) {{
 ```
 
 A comment behind code speaks of its own line, one on a line of its own of the next line with code. `# resdsl: allow-file`
-speaks of the whole file, wherever it stands. Rules go by name or code, several with commas between. A finding about a unit that
-another file imports is allowed by a comment at the unit, or where the other file brings it in.
+speaks of the whole file, wherever it stands. Rules go by name or code, several with commas between. A finding about a unit that is
+imported is allowed in the unit's file at the clause that says it, in the linted file at its first line that brings the unit in,
+or by `allow-file` in either.
 `resdsl lint --add-allow --reason TEXT` writes the comments for all warnings and errors that a file has today.
 
 ## Configuring
@@ -72,8 +73,9 @@ exclude = ["legacy", "sketches/*.resnet"]
 Where `select` and `ignore` both mean a rule, the more exact word wins, and `ignore` between equals. `--select` replaces what is
 selected and ignored here, `--ignore` adds to it, `--isolated` reads no configuration. Patterns count from the folder of the
 `pyproject.toml`; one without a slash means files and folders of that name anywhere. In `per-file-ignores` a folder stands for
-all that is in it. A file that is named on the command line is linted even if it is excluded. Folders whose name begins with a
-dot, and `build`, `dist`, `venv`, `node_modules` and the like, are not searched unless they are named.
+all that is in it, and what counts is the file that a finding is shown in, not the one that an imported unit comes from. A file
+that is named on the command line is linted even if it is excluded. Folders whose name begins with a dot, and `build`, `dist`,
+`venv`, `node_modules` and the like, are not searched unless they are named.
 
 Written by `tools/rule_pages.py`.
 """

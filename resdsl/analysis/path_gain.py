@@ -55,9 +55,9 @@ class Path:
 
     section: `stage2`, or `stage1 basic` for units in a branch. units: how many the path leads through. gain: of their
     shortcuts, None where there is no closed form. projections: units whose shortcut is a weight layer because the shape
-    changes; they are no part of the gain. relus: units with a ReLU behind the addition and no norm. norms: with a norm
-    there, for whose effect there is no closed form; it is exponential in their number. between: operators that stand
-    between two units of the path; they are no part of the gain.
+    changes; they are no part of the gain. relus: units with a ReLU behind the addition or on the
+    shortcut, and no norm behind. norms: with a norm behind, for whose effect there is no closed form; it is exponential in
+    their number. between: operators that stand between two units of the path; they are no part of the gain.
     """
 
     section: str
@@ -148,6 +148,7 @@ def _run_path(run: op.Run) -> Path:
     has_norm = any(isinstance(element, op.BatchNorm | op.GroupNorm | op.LayerNorm) for element in after)
     has_relu = any(isinstance(element, op.Relu) for element in after)
     projects = unit.changes_shape and has_weights(unit.shortcut.chain or ())
+    has_relu = has_relu or (not projects and without_relus(_read_and_shortcut(unit))[1])
     return Path(
         "",
         run.count,
@@ -156,6 +157,34 @@ def _run_path(run: op.Run) -> Path:
         run.count if has_relu and not has_norm else 0,
         run.count if has_norm else 0,
     )
+
+
+def without_relus(chain: op.Chain) -> tuple[op.Chain, bool]:
+    """A shortcut's chain without its ReLUs, and whether it has some; as it is where weights or norms stand in it.
+
+    Over many units ReLUs on the path do not multiply: what one lets through, the next mostly lets through too (see
+    open_chance).
+    """
+    if has_weights(chain) or has_norms(chain):
+        return chain, False
+    rest = tuple(element for element in chain if not isinstance(element, op.Relu))
+    return rest, len(rest) < len(chain)
+
+
+def has_norms(chain: op.Chain) -> bool:
+    """Whether a norm stands in the chain itself."""
+    return any(isinstance(element, op.BatchNorm | op.GroupNorm | op.LayerNorm) for element in chain)
+
+
+def over(gain: Gain | None, chain: op.Chain, copies: int) -> Gain | None:
+    """Of `copies` units in a row whose shortcuts have this chain, of this gain.
+
+    What a norm leaves does not depend on what it reads: where weights follow or precede it the second moments are those
+    of one unit. A norm without weights keeps some of the signal, and no closed form says how much over several units.
+    """
+    if gain is None or copies == 1 or not has_norms(chain):
+        return None if gain is None else gain.times(copies)
+    return Gain(-math.inf, gain.forward, gain.backward) if has_weights(chain) else None
 
 
 def has_weights(chain: op.Chain) -> bool:
@@ -168,14 +197,16 @@ def has_weights(chain: op.Chain) -> bool:
 
 
 def run_gain(run: op.Run) -> Gain | None:
-    """Of the shortcuts of all copies, as shortcut_gain."""
+    """Of the shortcuts of all copies, as shortcut_gain, ReLUs aside: see without_relus, and Path.relus."""
     copies = [copy_of(run.unit, index) for index in range(run.count)] if varies(run.unit) else [run.unit]
     total = Gain()
     for copy in copies:
-        own = shortcut_gain(copy)
+        chain, _ = without_relus(_read_and_shortcut(copy))
+        own = None if copy.shortcut.chain is not None and has_norms(chain) and len(copies) > 1 else _gain(copy, chain)
+        own = over(own, chain, run.count // len(copies))
         if own is None:
             return None
-        total = total.then(own.times(run.count // len(copies)))
+        total = total.then(own)
     return total
 
 
@@ -184,10 +215,20 @@ def shortcut_gain(unit: op.Unit) -> Gain | None:
 
     None where there is no closed form. ReLU and norms behind the addition are not in it.
     """
+    return _gain(unit, _read_and_shortcut(unit))
+
+
+def _read_and_shortcut(unit: op.Unit) -> op.Chain:
+    """What leads to the shortcut, and what stands on it."""
+    lead = unit.branch[: unit.lead] if unit.shortcut.tap is Tap.ACTIVATED else ()
+    return (*lead, *(unit.shortcut.chain or ()))
+
+
+def _gain(unit: op.Unit, chain: op.Chain) -> Gain | None:
+    """Of a unit with this chain in the place of its shortcut and what that reads."""
     if unit.shortcut.chain is None:
         return Gain.of(0, 0, 0)
-    lead = unit.branch[: unit.lead] if unit.shortcut.tap is Tap.ACTIVATED else ()
-    shortcut = chain_gain((*lead, *unit.shortcut.chain), unit.input)
+    shortcut = chain_gain(chain, unit.input)
     after = tuple(element for element in unit.after if not isinstance(element, AFTER_ADDITION))
     behind = chain_gain(after, branch_output(unit))
     return None if shortcut is None or behind is None else shortcut.then(behind)

@@ -22,6 +22,8 @@ COMMANDS = {
     "completion": "Print the shell's completion script.",
 }
 """Each is the function of its name in the module of its name."""
+INTERRUPTED = 130
+"""The exit code after Ctrl-C, as shells have it: 128 and the number of the signal."""
 
 
 class _Commands(click.Group):
@@ -42,6 +44,9 @@ class _Commands(click.Group):
             click.echo(f"error[unwritable]: {error.filename or 'standard output'}: {error.strerror}", err=True)
             sys.stdout = None  # what it still holds cannot be written at the end either
             raise SystemExit(1) from None
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            raise SystemExit(INTERRUPTED) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

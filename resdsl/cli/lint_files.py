@@ -7,20 +7,22 @@ import difflib
 import io
 import os
 import signal
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import click
 
 from resdsl.cli.options import decoded, standard_input
 from resdsl.cli.writing import write
-from resdsl.diagnostics import Diagnostic, SpecError
+from resdsl.diagnostics import Diagnostic, Severity, SpecError, fail
 from resdsl.linter.allow import add_allow
-from resdsl.linter.files import NAMELESS, Empty, File, Origin, Unreadable
+from resdsl.linter.files import NAMELESS, Empty, Excluded, File, Origin, Unreadable, no_document
 from resdsl.linter.fix import fix_source
 from resdsl.linter.run import lint_source
 from resdsl.linter.select import Selection
@@ -44,6 +46,10 @@ class Mode(Enum):
     ALLOW = "write comments that allow what is found"
 
 
+ANSWERING = (Mode.FIX, Mode.ALLOW)
+"""Standard output gets the text of standard input, whatever it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """A file and the rules for it."""
@@ -52,30 +58,40 @@ class Task:
     selection: Selection
 
 
+Job: TypeAlias = Task | Unreadable | Empty | Excluded
+
+
 @dataclass(slots=True)
 class Work:
     """What has been done with the files so far.
 
-    files: how many there were. told: what is wrong in them. changes: how many findings were mended or allowed, or would
-    be. changed: in how many files. on_stdout: whether the text of one of them went there.
+    least: what is less severe is not told. files: how many there were. told: what is wrong in them. changes: how many
+    findings were mended or allowed, or would be. changed: in how many files. on_stdout: whether the text of one of them
+    went there. input: standard input as it was mended. failed: why a file could not be written, or standard input not
+    be read.
     """
 
     mode: Mode
     options: Options
     unsafe: bool
     reason: str
+    least: Severity = Severity.NOTE
     files: int = 0
     told: dict[tuple[str, str], Told] = field(default_factory=dict[tuple[str, str], Told])
     changes: int = 0
     changed: int = 0
     on_stdout: bool = False
+    input: Source | None = None
+    failed: dict[str, tuple[Diagnostic, ...]] = field(default_factory=dict[str, tuple[Diagnostic, ...]])
 
-    def do_all(self, tasks: Sequence[Task | Unreadable | Empty]) -> None:
+    def do_all(self, tasks: Sequence[Job]) -> None:
         """All of them in order; where they are many and nothing is changed, on every core."""
         cores = os.cpu_count() or 1
         if self.mode is not Mode.REPORT or cores == 1 or len(tasks) < MANY:
             for task in tasks:
                 self.do(task)
+            if self.mode is Mode.FIX and self.changed and len(tasks) > 1:
+                self.tell_again(tasks)
             return
         with ProcessPoolExecutor(cores, initializer=_ignore_interrupts) as pool:
             mine = [task for task in tasks if isinstance(task, Task) and task.file.origin is not Origin.INPUT]
@@ -87,10 +103,14 @@ class Work:
                 else:
                     self.do(task)
 
-    def do(self, task: Task | Unreadable | Empty) -> None:
+    def do(self, task: Job) -> None:
         match task:
             case Empty(name):
                 click.echo(f"warning: there is no .resnet file in {name}", err=True)
+            case Excluded():
+                if self.mode in ANSWERING:
+                    self.on_stdout = True
+                    write(standard_input(), "-")
             case Unreadable(name, diagnostic):
                 self.files += 1
                 self.tell(name, (diagnostic,))
@@ -105,22 +125,71 @@ class Work:
         """What several files show of one that they import is told once."""
         for diagnostic in diagnostics:
             told = Told(name, diagnostic)
-            self.told.setdefault((told.file, diagnostic.render(all_notes=True)), told)
+            if diagnostic.severity.rank >= self.least.rank:
+                self.told.setdefault((told.file, diagnostic.render(all_notes=True)), told)
+
+    def by_place(self) -> list[Told]:
+        """What is told, file by file, each from its beginning; first what has no place in it."""
+        order = {name: number for number, name in enumerate(dict.fromkeys(told.file for told in self.told.values()))}
+
+        def place(told: Told) -> tuple[int, int, int]:
+            where = told.location
+            return order[told.file], where.line if where else 0, where.column if where else 0
+
+        return sorted(self.told.values(), key=place)
 
     def do_file(self, file: File, selection: Selection) -> None:
-        source, mark = _read(file)
-        path = None if str(file.path) == NAMELESS else file.path
-        text, count, found = self.outcome(source, path, selection)
+        is_answered = self.mode in ANSWERING and file.origin is Origin.INPUT
+        self.on_stdout |= is_answered
+        data = standard_input() if file.origin is Origin.INPUT else b""
+        try:
+            source, mark = _read(file, data)
+            with _reading(source.name):
+                text, count, found = self.outcome(source, _standing(file), selection)
+        except SpecError as error:
+            if is_answered:
+                self.failed[str(file.path)] = error.diagnostics
+                write(data, "-")
+            raise
         if self.mode is Mode.DIFF:
             write(encoded("".join(_difference(source.name, mark + source.text, mark + text))), "-")
-        elif self.mode is not Mode.REPORT and file.origin is Origin.INPUT:
-            self.on_stdout = True
+        elif is_answered:
+            self.input = Source(source.name, text)
             write(encoded(mark + text), "-")
         elif text != source.text:
-            write(encoded(mark + text), str(file.path))
+            try:
+                write(encoded(mark + text), str(file.path))
+            except SpecError as error:
+                self.failed[source.name] = error.diagnostics
+                self.tell(source.name, error.diagnostics)
+                count, found = 0, self.left(source, file, selection) if self.mode is Mode.FIX else found
         self.tell(source.name, found)
         self.changes += count
         self.changed += count > 0
+
+    def tell_again(self, tasks: Sequence[Job]) -> None:
+        """What is left once all are mended: a file may import one that was mended after it."""
+        self.told.clear()
+        for task in tasks:
+            if isinstance(task, Unreadable):
+                self.tell(task.name, (task.diagnostic,))
+            if not isinstance(task, Task):
+                continue
+            name = str(task.file.path)
+            self.tell(name, self.failed.get(name, ()))
+            try:
+                source = self.input if task.file.origin is Origin.INPUT else _read(task.file)[0]
+                self.tell(name, self.left(source, task.file, task.selection) if source is not None else ())
+            except SpecError as error:
+                self.tell(name, error.diagnostics)
+
+    def left(self, source: Source, file: File, selection: Selection) -> list[Diagnostic]:
+        """What is found in a source, without the fixes that were tried in vain. Raises SpecError."""
+        with _reading(source.name):
+            fixed = fix_source(source, _standing(file), selection, self.options, unsafe=self.unsafe)
+            if fixed.text == source.text:
+                return fixed.remaining
+            return lint_source(source, _standing(file), selection, self.options)
 
     def outcome(self, source: Source, path: Path | None, selection: Selection) -> tuple[str, int, list[Diagnostic]]:
         """The text of a file afterwards, how many findings were mended or allowed, and what is told."""
@@ -132,14 +201,15 @@ class Work:
                 told = fixed.remaining if self.mode is Mode.FIX else _errors(fixed.remaining)
                 return fixed.text, fixed.applied, told
             case Mode.ALLOW:
-                text, count = add_allow(source, path, selection, self.options, self.reason)
+                text, count = add_allow(source, path, selection, self.options, self.reason, self.least)
                 return text, count, _errors(lint_source(source, path, selection, self.options))
 
 
 def _lint_task(task: Task, options: Options) -> list[Diagnostic]:
     try:
         source, _ = _read(task.file)
-        return lint_source(source, task.file.path, task.selection, options)
+        with _reading(source.name):
+            return lint_source(source, task.file.path, task.selection, options)
     except SpecError as error:
         return list(error.diagnostics)
 
@@ -149,13 +219,35 @@ def _ignore_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _read(file: File) -> tuple[Source, str]:
-    """The source and its byte order mark, if it has one, which is no part of the text. Raises SpecError."""
+@contextmanager
+def _reading(name: str) -> Generator[None]:
+    """What a file imports may be out of reach too. Raises SpecError."""
+    try:
+        yield
+    except OSError as error:
+        raise fail("unreadable", f"{error.filename or name} cannot be read: {error.strerror or error}") from None
+    except RuntimeError as error:  # of Path.resolve, before Python 3.13
+        if not str(error).startswith("Symlink loop"):
+            raise
+        raise fail("unreadable", f"{name} cannot be read: {error}") from None
+
+
+def _standing(file: File) -> Path | None:
+    return None if str(file.path) == NAMELESS else file.path
+
+
+def _read(file: File, data: bytes = b"") -> tuple[Source, str]:
+    """The source and its byte order mark, if it has one, which is no part of the text. Raises SpecError.
+
+    data: what standard input holds, if that is the file.
+    """
     if file.origin is Origin.INPUT:
-        data = standard_input()
-        return decoded(data, str(file.path)), "\ufeff" if data.startswith(codecs.BOM_UTF8) else ""
+        source = decoded(data, str(file.path))
+        if source.text.lstrip().startswith("{"):
+            raise SpecError([no_document(source.name)])
+        return source, "\ufeff" if data.startswith(codecs.BOM_UTF8) else ""
     source = read_source(file.path)
-    with file.path.open("rb") as stream:
+    with _reading(source.name), file.path.open("rb") as stream:
         return source, "\ufeff" if stream.read(3) == codecs.BOM_UTF8 else ""
 
 

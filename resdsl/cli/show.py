@@ -121,7 +121,7 @@ def _path_document(path: DirectPath) -> dict[str, object]:
     return {
         "section": path.section,
         "units": path.units,
-        "closed_form": gain is not None,
+        "closed_form": gain is not None and not path.norms,
         "log10_mean": finite(gain.mean) if gain else None,
         "log10_forward": finite(gain.forward) if gain else None,
         "log10_backward": finite(gain.backward) if gain else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
@@ -28,6 +29,8 @@ def write(data: bytes, out: str) -> None:
                 raise fail("unwritable", f"{out} is a folder", help="name a file with `-o`")
             path.write_bytes(data)
             return
+        if path.exists() and not os.access(path, os.W_OK):  # replacing it would ask its folder alone
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         _replace(path, data)
     except OSError as error:
         if not path.parent.is_dir():

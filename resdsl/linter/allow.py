@@ -19,9 +19,14 @@ _WHOLE = re.compile(r'#[^\n]*|(?P<docstring>"""[\s\S]*?""")|"[^"\n]*"')
 
 
 def add_allow(
-    source: Source, path: Path | None, selection: Selection, options: Options, reason: str
+    source: Source,
+    path: Path | None,
+    selection: Selection,
+    options: Options,
+    reason: str,
+    least: Severity = Severity.WARNING,
 ) -> tuple[str, int]:
-    """The source with comments that allow what is found in it, from warnings up; and how many findings that are.
+    """The source with comments that allow what is found in it, from warnings and `least` up; and how many findings that are.
 
     A comment stands above the line that it speaks of, or behind it where that line begins in a docstring. One that
     speaks of the line already gets the names. What the rules about suppressions say stays. reason: empty for none. A
@@ -32,7 +37,7 @@ def add_allow(
         return source.text, 0
     lines: dict[int, list[Diagnostic]] = {}
     for diagnostic in found:
-        if diagnostic.severity is not Severity.NOTE and not diagnostic.code.startswith(GROUP):
+        if diagnostic.severity.rank >= max(Severity.WARNING.rank, least.rank) and not diagnostic.code.startswith(GROUP):
             lines.setdefault(_span(diagnostic).location().line, []).append(diagnostic)
     tree = parse_file(source)
     known = {each.lines[-1]: each for each in suppressions(tree) if each.lines is not None and each.rule}

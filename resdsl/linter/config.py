@@ -91,6 +91,8 @@ def _read(folder: Path) -> Configuration | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
+        if not os.path.exists(path):  # nor looked at
+            return None
         raise fail("configuration", f"{path} cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
         raise fail("configuration", f"{path} is not UTF-8 text (byte {error.start})") from None

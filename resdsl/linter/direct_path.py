@@ -6,10 +6,19 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from resdsl.analysis.path_gain import AFTER_ADDITION, Gain, chain_gain, has_weights, open_chance
+from resdsl.analysis.path_gain import (
+    AFTER_ADDITION,
+    Gain,
+    chain_gain,
+    has_norms,
+    has_weights,
+    open_chance,
+    over,
+    without_relus,
+)
 from resdsl.diagnostics import Severity
 from resdsl.linter.severity import CLOSED, EXPONENTIAL, LOST, MOMENT, WEIGHTS, drift, worst
-from resdsl.linter.shortcuts import NORMS
+from resdsl.linter.shortcuts import ACTIVATIONS, NORMS
 from resdsl.linter.subject import Group, Site
 from resdsl.linter.words import power
 from resdsl.network import operators as op
@@ -18,29 +27,29 @@ from resdsl.network.shapes import branch_output, shortcut_input
 from resdsl.network.types import Shape, Tap
 
 NO_CLOSED_FORM = "what is left of the signal is exponential in their number, without a closed form"
-MEASURED = " (BN and ReLU leave 0.46 to 0.74 a unit at the start)"
 NOTHING = 0.001
 """Decades that are no effect."""
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """Of operators that all copies have.
+    """Of operators that all copies on one path have.
 
-    gain: None where there is no closed form. kept: log10 of the chance that an element passes all dropouts. weights:
-    whether weight layers stand among them, which leave no direct term. norms: whether norms do, and no weights; the
-    gain takes them to read a second moment of 1, which is only so in the first unit.
+    gain: None where there is no closed form; norms and ReLUs without weights beside are no part of it. kept: log10 of the
+    chance that an element passes all dropouts. relus: how many copies have a ReLU, and neither weights nor a norm.
+    weights: whether weight layers stand among them, which leave no direct term. norms: whether norms do, and no weights.
     """
 
     copies: int
     gain: Gain | None
     kept: float
+    relus: int
     weights: bool
     norms: bool
 
     @property
     def severity(self) -> Severity:
-        found = [LOST.severity(-self.kept)]
+        found = [LOST.severity(-self.kept), CLOSED.severity(1 / open_chance(self.relus))]
         if self.weights:
             found.append(WEIGHTS.severity(self.copies))
         elif self.norms or self.gain is None:
@@ -55,31 +64,32 @@ class Effect:
     def amount(self) -> float:
         """The decades that the path loses or gains, and the number of units where these are not known."""
         known = (self.gain.mean, self.gain.forward, self.gain.backward) if self.gain is not None else ()
-        return (
-            max((abs(decades) for decades in (*known, self.kept) if math.isfinite(decades)), default=0)
-            + self.copies / 1e6
-        )
+        lost = max((abs(decades) for decades in (*known, self.kept) if math.isfinite(decades)), default=0)
+        return lost - math.log10(open_chance(self.relus)) + self.copies / 1e6
 
     @property
     def is_nothing(self) -> bool:
-        return self.gain == Gain() and not self.kept and not self.weights and not self.norms
+        return self.gain == Gain() and not (self.kept or self.relus or self.weights or self.norms)
 
     @property
     def words(self) -> str:
         """`the direct path carries 0.70 of the signal`."""
-        dropped = f"an element passes all dropouts with a chance of {power(self.kept)}"
-        if not self.kept:
-            return self._gained
-        passed = self.gain is not None and abs(self.gain.mean) < NOTHING and not self.norms
-        return dropped if passed else f"{self._gained}, and {dropped}"
+        told: list[str] = []
+        passes = self.gain is not None and not self.weights and abs(self.gain.mean) < NOTHING
+        if not (passes and (self.kept or self.relus or self.norms)):
+            told.append(self._gained)
+        if self.norms and self.gain is not None:
+            told.insert(0, NO_CLOSED_FORM)
+        if self.relus:
+            told.append(stays_open(self.relus))
+        if self.kept:
+            told.append(f"an element passes all dropouts with a chance of {power(self.kept)}")
+        return ", and ".join(told)
 
     @property
     def _gained(self) -> str:
         if self.gain is None:
             return NO_CLOSED_FORM
-        if self.norms:
-            besides = f"; what stands beside the norms leaves {power(self.gain.mean)}"
-            return NO_CLOSED_FORM + (besides if abs(self.gain.mean) > NOTHING else "")
         if self.weights:
             grown = (
                 f"together they multiply the second moment of the signal by {power(self.gain.forward)} and that of its "
@@ -87,7 +97,8 @@ class Effect:
             )
             steady = drift(self.gain) < NOTHING
             return f"{'second moments keep their size' if steady else grown}, and nothing of the signal itself is left"
-        return f"the direct path carries {power(self.gain.mean)} {'of' if self.gain.mean <= 0 else 'times'} the signal"
+        what = "what stands beside the norms leaves" if self.norms else "the direct path carries"
+        return f"{what} {power(self.gain.mean)} {'of' if self.gain.mean <= 0 else 'times'} the signal"
 
 
 def on_shortcuts(group: Group) -> Effect:
@@ -95,28 +106,28 @@ def on_shortcuts(group: Group) -> Effect:
     return _effect(group, _shortcut)
 
 
-def behind_additions(group: Group) -> tuple[Severity, str]:
-    """How severe what follows the additions is, and what it does in words."""
-    rest = _effect(group, _after)
-    after = [element for site in group.sites for element in site.unit.after]
-    found: list[tuple[Severity, str]] = []
-    if any(isinstance(element, NORMS) for element in after):
-        found.append((EXPONENTIAL.severity(group.copies), NO_CLOSED_FORM + MEASURED))
-    elif any(isinstance(element, op.Relu) for element in after):
-        found.append(_open(group.copies))
-    if not found or not rest.is_nothing:
-        found.append((rest.severity, rest.words))
-    words = dict.fromkeys(words for _, words in found)
-    return worst(*(severity for severity, _ in found)), ", and ".join(words)
+def norms_behind(units: int) -> tuple[Severity, str]:
+    """How severe norms behind so many additions are, and what they do in words."""
+    words = f"{NO_CLOSED_FORM} (BN and ReLU leave 4 to 12 % after 10 units at the start)"
+    return EXPONENTIAL.severity(units), words
 
 
-def _open(relus: int) -> tuple[Severity, str]:
-    chance = open_chance(relus)
+def activations_behind(activations: op.Chain, units: int) -> tuple[Severity, str]:
+    """How severe these activations behind so many additions are, and what they do in words."""
+    if all(isinstance(activation, op.Relu) for activation in activations):
+        return CLOSED.severity(1 / open_chance(units)), stays_open(units)
+    return EXPONENTIAL.severity(units), NO_CLOSED_FORM
+
+
+def behind_additions(group: Group) -> Effect:
+    """Of what follows the additions, norms and activations aside."""
+    return _effect(group, _after)
+
+
+def stays_open(relus: int) -> str:
+    """What so many ReLUs leave, in words."""
     them = "it" if relus == 1 else "all of them"
-    return (
-        CLOSED.severity(1 / chance),
-        f"the path through {them} stays open with a chance of {power(math.log10(chance))}",
-    )
+    return f"the path through {them} stays open with a chance of {power(math.log10(open_chance(relus)))}"
 
 
 def _shortcut(unit: op.Unit) -> tuple[op.Chain, Shape]:
@@ -127,35 +138,46 @@ def _shortcut(unit: op.Unit) -> tuple[op.Chain, Shape]:
 
 
 def _after(unit: op.Unit) -> tuple[op.Chain, Shape]:
-    return tuple(element for element in unit.after if not isinstance(element, AFTER_ADDITION)), branch_output(unit)
+    rest = tuple(element for element in unit.after if not isinstance(element, (*NORMS, *ACTIVATIONS)))
+    return rest, branch_output(unit)
 
 
 def _effect(group: Group, part: Callable[[op.Unit], tuple[op.Chain, Shape]]) -> Effect:
     total: Gain | None = Gain()
-    kept = 0.0
+    kept, relus = 0.0, 0
     weights = norms = False
-    for site in group.sites:
+    for site in group.path:
         chain, shape = part(site.unit)
-        weights = weights or has_weights(chain)
-        norms = norms or any(isinstance(element, NORMS) for element in chain)
+        weighted = has_weights(chain)
+        weights = weights or weighted
+        norms = norms or (has_norms(chain) and not weighted)
         for copy, times in _copies(site, chain):
             kept += times * passed(copy)
-            own = chain_gain(copy, shape)
+            bare, rectifies = _beside(copy)
+            relus += times * rectifies
+            own = over(chain_gain(bare, shape), bare, times)
             if own is not None:
-                total = None if total is None else total.then(own.times(times))
+                total = None if total is None else total.then(own)
             elif not site.unit.changes_shape:  # what changes the shape besides may have no closed form
                 total = None
-    return Effect(group.copies, total, kept, weights, norms and not weights)
+    return Effect(group.length, total, kept, relus, weights, norms)
+
+
+def _beside(chain: op.Chain) -> tuple[op.Chain, bool]:
+    """A chain without the norms and ReLUs that are told by themselves, and whether it has ReLUs and no norm."""
+    if has_norms(chain) and not has_weights(chain):
+        return tuple(element for element in chain if not isinstance(element, AFTER_ADDITION)), False
+    return without_relus(chain)
 
 
 def _copies(site: Site, chain: op.Chain) -> Iterator[tuple[op.Chain, int]]:
     """The chain as the copies have it, and how many have it so."""
     unit = replace(site.unit, branch=(), shortcut=op.Shortcut(Tap.INPUT, ()), after=chain)
     if not varies(unit):
-        yield chain, site.copies
+        yield chain, site.length
         return
     for index in range(site.run.count):
-        yield copy_of(unit, index).after, site.repeats
+        yield copy_of(unit, index).after, site.on_path
 
 
 def passed(chain: op.Chain) -> float:

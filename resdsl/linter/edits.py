@@ -13,16 +13,26 @@ _BLANKS = " \t"
 
 def removal(file: nodes.File, span: Span) -> Iterator[Edit]:
     """Takes out what stands at a span, but for the comments in it: these stay, each on a line of its own."""
+    yield from replacement(file, span, "")
+
+
+def replacement(file: nodes.File, span: Span, text: str) -> Iterator[Edit]:
+    """`text` in the place of what stands at a span. The comments in it stay: the first behind the text, if there is one,
+    the others each on a line of its own.
+    """
     source = span.source
     line, _ = source.line_column(span.start)
     start, indentation = span.start, _indentation(source.line_text(line))
     for comment in file.comments:
         if span.start <= comment.span.start < span.end:
-            yield Edit(Span(source, start, comment.span.start), "" if start == span.start else indentation)
+            yield Edit(
+                Span(source, start, comment.span.start), indentation if start != span.start else text and f"{text}  "
+            )
             start = source.text.index("\n", comment.span.start) + 1
     if start != span.start:
         start += len(_indentation(source.text[start : span.end]))
-    yield Edit(Span(source, start, span.end), "")
+        text = ""
+    yield Edit(Span(source, start, span.end), text)
 
 
 def overlap(first: Edit, second: Edit) -> bool:

@@ -55,9 +55,14 @@ class Empty:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class Excluded:
+    """Standard input, where the configuration excludes it."""
+
+
 def files(
     arguments: tuple[str, ...], configurations: Configurations, stdin: str = "", *, force_exclude: bool = False
-) -> Iterator[File | Unreadable | Empty]:
+) -> Iterator[File | Unreadable | Empty | Excluded]:
     """What the arguments mean, each file once, in their order. Raises SpecError for a configuration that is wrong.
 
     stdin: the name of standard input, if it has one. force_exclude: whether what the configuration excludes is left out
@@ -68,8 +73,12 @@ def files(
         for found in _meant(argument, configurations, stdin):
             if isinstance(found, File):
                 real = "-" if found.origin is Origin.INPUT else os.path.realpath(found.path)
-                excluded = force_exclude and configurations.of(found.folder).excludes_above(found.path)
-                if real in seen or excluded:
+                if real in seen:
+                    continue
+                if force_exclude and configurations.of(found.folder).excludes_above(found.path):
+                    if found.origin is Origin.INPUT:
+                        seen.add(real)
+                        yield Excluded()
                     continue
                 seen.add(real)
             yield found
@@ -80,21 +89,24 @@ def _meant(argument: str, configurations: Configurations, stdin: str) -> Iterato
     if argument == "-":
         standing = Path(stdin or NAMELESS)
         yield File(standing, standing.parent, Origin.INPUT)
-    elif argument.startswith(STANDARD):
+    elif argument.startswith(STANDARD) and not (argument.endswith(ENDING) and path.is_file()):
         try:
             yield File(spec_path(argument), Path(), Origin.PACKAGE)
         except SpecError as error:
             yield from (Unreadable(argument, diagnostic) for diagnostic in error.diagnostics)
-    elif path.is_dir():
+    elif os.path.isdir(path):
         yield from list(_below(path, configurations)) or [Empty(argument)]
     elif is_pattern(argument) and not os.path.lexists(path):
         yield from _matching(argument, configurations)
-    elif argument.endswith(".json") and path.is_file():
-        yield Unreadable(
-            argument, Diagnostic("unreadable", f"{argument}: the linter reads {ENDING} files, no documents")
-        )
+    elif argument.endswith(".json") and os.path.isfile(path):
+        yield Unreadable(argument, no_document(argument))
     else:
         yield File(path, path.parent)
+
+
+def no_document(name: str) -> Diagnostic:
+    """What is said of a JSON document."""
+    return Diagnostic("unreadable", f"{name}: the linter reads {ENDING} files, no documents")
 
 
 def _matching(pattern: str, configurations: Configurations) -> Iterator[File | Unreadable]:
@@ -125,5 +137,13 @@ def _below(folder: Path, configurations: Configurations) -> Iterator[File | Unre
         if entry.is_dir(follow_symlinks=False):
             if not entry.name.startswith(".") and entry.name not in SKIPPED:
                 yield from _below(path, configurations)
-        elif entry.name.endswith(ENDING) and entry.is_file():
+        elif entry.name.endswith(ENDING) and _may_be_file(entry):
             yield File(path, folder)
+
+
+def _may_be_file(entry: os.DirEntry[str]) -> bool:
+    """Also if it cannot be looked at: reading it says why."""
+    try:
+        return entry.is_file()
+    except OSError:
+        return True

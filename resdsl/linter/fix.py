@@ -12,7 +12,7 @@ from typing import TypeAlias
 from resdsl import spec as specs
 from resdsl.diagnostics import Diagnostic, Edit, Fix, SpecError
 from resdsl.linter.edits import applied, overlap
-from resdsl.linter.run import build_networks, lint_file
+from resdsl.linter.run import build_networks, told
 from resdsl.linter.select import Selection
 from resdsl.linter.suppressions import GROUP
 from resdsl.network.network import Network
@@ -89,7 +89,7 @@ class _Mending:
             return _Linted(source, {}, list(error.diagnostics))
         file, errors = build_networks(module, self.options)
         networks = {linted.name: linted.network for linted in file.networks}
-        return _Linted(source, networks, [*errors, *lint_file(file, self.selection)])
+        return _Linted(source, networks, told(file, errors, self.selection))
 
     def round(self, before: _Linted, *, unsafe: bool) -> tuple[_Linted, list[Diagnostic]]:
         """The file after one round, and whose fixes it applied: none where nothing is left to do."""

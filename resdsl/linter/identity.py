@@ -19,10 +19,11 @@ from resdsl.syntax.walk import expressions, walk
 def writing_identity(file: LintedFile, group: Group) -> Fix | None:
     """`identity` in the place of what stands on the group's shortcuts, if that is one operator or chain of this file.
 
-    Where units change the shape by it, it becomes their projection. None if it cannot be left out.
+    Where units change the shape by it, it becomes their projection. None if it cannot be left out, or stands elsewhere
+    too, as a `let` may.
     """
     span = _written(file, group)
-    if span is None:
+    if span is None or _stands_elsewhere(file, span):
         return None
     misfits = [
         (network, site) for network in file.networks for site in network.sites if not _fits_without(network, site, span)
@@ -32,6 +33,8 @@ def writing_identity(file: LintedFile, group: Group) -> Fix | None:
     unit = written_unit(file, group.network, group.sites[0])
     clause = clause_of(unit, ClauseKind.SHORTCUT) if unit is not None else None
     if unit is None or clause is None or clause.value.span != span or clause_of(unit, ClauseKind.PROJECTION):
+        return None
+    if any(_holds(clause.span, comment.span) for comment in file.tree.comments):
         return None
     source, start, value = clause.span.source, clause.span.start, clause.value.span
     before, behind = Span(source, start, value.start).text, Span(source, value.end, clause.span.end).text
@@ -78,6 +81,15 @@ def _written(file: LintedFile, group: Group) -> Span | None:
         return span
     on_shortcut = {each for each, _ in _operators(group.network, group.sites[0])}
     return chain.span if all(link.span in on_shortcut for link in chain.links) else None
+
+
+def _stands_elsewhere(file: LintedFile, span: Span) -> bool:
+    """Whether a part of a network that is on no shortcut was written there."""
+    return any(
+        "/shortcut" not in pointer and location.file == span.source.name and _holds(span, span.source.span(location))
+        for network in file.networks
+        for pointer, location in network.network.spans.items()
+    )
 
 
 def _operator(group: Group) -> op.Operator:

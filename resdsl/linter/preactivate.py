@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from resdsl.diagnostics import Edit, Fix
-from resdsl.linter.subject import Group, LintedFile
+from resdsl.linter.main_path import End, ends
+from resdsl.linter.subject import Group, LintedFile, LintedNetwork
 from resdsl.linter.written_ends import leaving_out, sharing, written_clause
 from resdsl.semantics.values import PLACEMENTS
 from resdsl.source import Span
@@ -19,29 +20,52 @@ ACTIVATION_NAMES = ("act", "relu", "gelu", "silu", "tanh", "sigmoid")
 def preactivating(file: LintedFile, group: Group) -> Fix | None:
     """`pre` in the place of the named placement that the units have, and the network's stem and head as it needs them.
 
-    None if the placement is not written by name in this file, or if stem and head are also those of another network,
-    whose units have another placement.
+    The stem belongs to the first unit of the stages, the head to the last: one whose unit keeps its placement stays.
+    None if the placement is not written by name in this file, or if an end to edit is also that of another network,
+    whose unit there keeps its placement.
     """
     span = group.spans[0]
     if span.text not in PLACEMENTS or span.text == "pre" or not file.is_here(span):
         return None
-    edits = _ends(file, group)
-    where = span.location()
-    if edits and not all(where in other.network.spans.values() for other in sharing(file, group.network)):
-        return None
-    return Fix("write `pre`, and let stem and head follow", (Edit(span, "pre"), *edits), safe=False)
+    found = [path for network in sharing(file, group.network) if (path := _turned_ends(network, span)) is not None]
+    edits = [Edit(span, "pre")]
+    for wanted, turned in (
+        (_stem(file, group), {first for first, _ in found}),
+        (_head(file, group), {last for _, last in found}),
+    ):
+        if wanted and len(turned) > 1:
+            return None
+        edits += wanted if turned == {True} else []
+    return Fix("write `pre`, and let stem and head follow", tuple(edits), safe=False)
 
 
-def _ends(file: LintedFile, group: Group) -> list[Edit]:
-    """Edits of the stem and the head that are written out; those that name a placement's chains follow by themselves."""
-    edits: list[Edit] = []
-    stem, head = (written_clause(file, group.network, kind) for kind in (ClauseKind.STEM, ClauseKind.HEAD))
-    if stem is not None and isinstance(stem.value, nodes.Chain):
-        edits += _without_norm_and_activation(file, stem.value)
-    if head is not None and _names_nothing_first(head.value):
-        start = head.value.span.start
-        edits.append(Edit(Span(head.span.source, start, start), "norm -> act -> "))
-    return edits
+def _turned_ends(network: LintedNetwork, span: Span) -> tuple[bool, bool] | None:
+    """Whether the first and the last unit of the stages have their placement from there; None if no unit stands there."""
+    path = ends(network.network)
+    return (_is_turned(network, path.first, span), _is_turned(network, path.last, span)) if path is not None else None
+
+
+def _is_turned(network: LintedNetwork, end: End, span: Span) -> bool:
+    """Whether that is what stands behind a unit's addition, or in its branch if nothing stands there."""
+    part, where = f"{end.pointer}/{'after/' if end.unit.after else ''}", span.location()
+    return any(location == where and pointer.startswith(part) for pointer, location in network.network.spans.items())
+
+
+def _stem(file: LintedFile, group: Group) -> list[Edit]:
+    """Edits of a stem that is written out; one that names a placement's chain follows by itself."""
+    stem = written_clause(file, group.network, ClauseKind.STEM)
+    if stem is None or not isinstance(stem.value, nodes.Chain):
+        return []
+    return list(_without_norm_and_activation(file, stem.value))
+
+
+def _head(file: LintedFile, group: Group) -> list[Edit]:
+    """Edits of a head that is written out, as _stem."""
+    head = written_clause(file, group.network, ClauseKind.HEAD)
+    if head is None or not _names_nothing_first(head.value):
+        return []
+    start = head.value.span.start
+    return [Edit(Span(head.span.source, start, start), "norm -> act -> ")]
 
 
 def _without_norm_and_activation(file: LintedFile, stem: nodes.Chain) -> Iterator[Edit]:

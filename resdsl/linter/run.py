@@ -41,7 +41,13 @@ def lint_source(source: Source, path: Path | None, selection: Selection, options
     except SpecError as error:
         return list(error.diagnostics)
     file, errors = build_networks(module, options)
-    return [*errors, *lint_file(file, selection)]
+    return told(file, errors, selection)
+
+
+def told(file: LintedFile, errors: list[Diagnostic], selection: Selection) -> list[Diagnostic]:
+    """The errors and what the selected rules find: without fixes where there are errors, for such a file stays as it is."""
+    found = lint_file(file, selection)
+    return [*errors, *(replace(diagnostic, fix=None) for diagnostic in found)] if errors else found
 
 
 def build_networks(module: Module, options: Options) -> tuple[LintedFile, list[Diagnostic]]:
@@ -78,12 +84,12 @@ def lint_file(file: LintedFile, selection: Selection) -> list[Diagnostic]:
 
 
 def _is_allowed(file: LintedFile, rule: Rule, finding: Finding) -> bool:
-    """Whether a comment allows it, where it was written or where the linted file brings it in."""
+    """Whether a comment allows it, in any line where it was written or where the linted file brings it in."""
     allowed = False
     for span in {finding.spans[0], file.shown(finding.spans)}:
-        line, _ = span.source.line_column(span.start)
+        place = span.location()
         for comment in file.suppressions(span.source):
-            if comment.rule in (rule.name, rule.code) and comment.speaks_of(line):
+            if comment.rule in (rule.name, rule.code) and comment.speaks_of(place.line, place.end_line):
                 file.used.add(comment)
                 allowed = True
     return allowed

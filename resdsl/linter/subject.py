@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from resdsl.analysis.path_gain import Path, paths
-from resdsl.diagnostics import Edit, Fix
+from resdsl.diagnostics import Fix
 from resdsl.linter.clean_path import Violation, violations
+from resdsl.linter.edits import replacement
 from resdsl.linter.suppressions import Allowed, suppressions
 from resdsl.network import operators as op
 from resdsl.network.network import Network
@@ -20,13 +21,17 @@ from resdsl.syntax import nodes
 if TYPE_CHECKING:
     from resdsl.linter.rule import Rule
 
+_T = TypeVar("_T")
+
 
 @dataclass(frozen=True, slots=True)
 class Site:
     """A run of equal units where it stands.
 
     pointer: of the unit in the document. section: as in `stage2`. repeats: how often the runs around it repeat it.
-    nesting: how many units it stands in.
+    nesting: how many units it stands in. path: where the path begins that it lies on, by pointer: the innermost unit with a
+    shortcut around it, which passes it by, or a chain of a concat; empty for the network's own. on_path: how often the runs
+    around it repeat it there.
     """
 
     pointer: str
@@ -34,6 +39,8 @@ class Site:
     run: op.Run
     repeats: int = 1
     nesting: int = 0
+    path: str = ""
+    on_path: int = 1
 
     @property
     def unit(self) -> op.Unit:
@@ -42,6 +49,11 @@ class Site:
     @property
     def copies(self) -> int:
         return self.run.count * self.repeats
+
+    @property
+    def length(self) -> int:
+        """How many copies stand behind each other on one path."""
+        return self.run.count * self.on_path
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,6 +81,24 @@ class Group:
     @property
     def copies(self) -> int:
         return sum(site.copies for site in self.sites)
+
+    @property
+    def path(self) -> tuple[Site, ...]:
+        """Those that stand behind each other on one path; of several paths the longest."""
+        paths: dict[str, list[Site]] = {}
+        for site in self.sites:
+            paths.setdefault(site.path, []).append(site)
+        return tuple(max(paths.values(), key=lambda sites: sum(site.length for site in sites)))
+
+    @property
+    def length(self) -> int:
+        """How many copies stand behind each other on that path."""
+        return sum(site.length for site in self.path)
+
+    @property
+    def shortened(self) -> str:
+        """` (2 behind each other)`, where not all are on one path."""
+        return f" ({self.length:,} behind each other)" if self.length < self.copies else ""
 
     @property
     def label(self) -> str:
@@ -139,11 +169,23 @@ class LintedNetwork:
 
     def grouped(self, sites: Iterable[Site], part: str) -> list[Group]:
         """The sites by where their `part` was written, as in `shortcut/chain/0`."""
-        groups: dict[Span, tuple[str, list[Site]]] = {}
-        for site in sites:
-            pointer = f"{site.pointer}/{part}"
-            groups.setdefault(self.spans(pointer)[0], (pointer, []))[1].append(site)
-        return [Group(self, pointer, tuple(members)) for pointer, members in groups.values()]
+        return [group for group, _ in self.grouped_parts((site, f"{site.pointer}/{part}", None) for site in sites)]
+
+    def grouped_parts(self, parts: Iterable[tuple[Site, str, _T]]) -> list[tuple[Group, list[_T]]]:
+        """The sites by where a part of theirs, given by its pointer, was written, and what was found at each.
+
+        What an imported file says stands apart for each place of the network's own file that brings it in.
+        """
+        places: dict[tuple[Span, Span], list[tuple[Site, str, _T]]] = {}
+        own = self.declaration.module.file.source
+        for part in parts:
+            spans = self.spans(part[1])
+            shown = next((span for span in spans if span.source is own), spans[0])
+            places.setdefault((spans[0], shown), []).append(part)
+        return [
+            (Group(self, members[0][1], tuple(site for site, _, _ in members)), [found for _, _, found in members])
+            for members in places.values()
+        ]
 
 
 @dataclass(eq=False)
@@ -186,7 +228,7 @@ class LintedFile:
 
     def replacing(self, message: str, span: Span, text: str) -> Fix | None:
         """An unsafe fix that puts `text` in the place of what stands at `span`, if that is in this file."""
-        return Fix(message, (Edit(span, text),), safe=False) if self.is_here(span) else None
+        return Fix(message, tuple(replacement(self.tree, span, text)), safe=False) if self.is_here(span) else None
 
 
 def modules(module: Module) -> list[Module]:
@@ -202,26 +244,51 @@ def modules(module: Module) -> list[Module]:
 
 
 def _sites(network: Network) -> Iterator[Site]:
-    yield from _chain_sites(network.stem, "/stem", "stem", 1, 0)
+    yield from _chain_sites(network.stem, _Around("/stem", "stem"))
     for index, stage in enumerate(network.stages):
-        yield from _chain_sites(stage, f"/stages/{index}", f"stage{index + 1}", 1, 0)
-    yield from _chain_sites(network.head, "/head", "head", 1, 0)
+        yield from _chain_sites(stage, _Around(f"/stages/{index}", f"stage{index + 1}"))
+    yield from _chain_sites(network.head, _Around("/head", "head"))
 
 
-def _chain_sites(chain: op.Chain, pointer: str, section: str, repeats: int, nesting: int) -> Iterator[Site]:
+@dataclass(frozen=True, slots=True)
+class _Around:
+    """Where a chain stands; the fields as those of a Site in it."""
+
+    pointer: str
+    section: str
+    repeats: int = 1
+    nesting: int = 0
+    path: str = ""
+    on_path: int = 1
+
+
+def _chain_sites(chain: op.Chain, around: _Around) -> Iterator[Site]:
     for index, element in enumerate(chain):
-        here = f"{pointer}/{index}"
+        here = f"{around.pointer}/{index}"
         match element:
             case op.Units(runs=runs):
                 for number, run in enumerate(runs):
                     where = f"{here}/units/{number}/unit"
-                    yield Site(where, section, run, repeats, nesting)
-                    inside = repeats * run.count
-                    yield from _chain_sites(run.unit.branch, f"{where}/branch", section, inside, nesting + 1)
+                    yield Site(where, around.section, run, around.repeats, around.nesting, around.path, around.on_path)
+                    yield from _chain_sites(run.unit.branch, _within(run, where, around))
             case op.Concat(chains=chains):
                 for number, inner in enumerate(chains):
-                    yield from _chain_sites(inner, f"{here}/concat/chains/{number}", section, repeats, nesting)
+                    pointer = f"{here}/concat/chains/{number}"
+                    yield from _chain_sites(inner, replace(around, pointer=pointer, path=pointer, on_path=1))
             case op.Partial(chain=inner):
-                yield from _chain_sites(inner, f"{here}/partial/chain", section, repeats, nesting)
+                yield from _chain_sites(inner, replace(around, pointer=f"{here}/partial/chain"))
             case _:
                 pass
+
+
+def _within(run: op.Run, pointer: str, around: _Around) -> _Around:
+    """In the branch of a run's unit. One with a shortcut lets the path pass it by, so in it another begins."""
+    passes_by = run.unit.shortcut.chain is not None
+    return _Around(
+        f"{pointer}/branch",
+        around.section,
+        around.repeats * run.count,
+        around.nesting + 1,
+        pointer if passes_by else around.path,
+        1 if passes_by else around.on_path * run.count,
+    )

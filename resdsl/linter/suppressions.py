@@ -11,8 +11,8 @@ from resdsl.syntax import nodes
 
 GROUP = "SU"
 """How the codes of the rules about suppressions begin."""
-_ALLOW = re.compile(r"#\s*resdsl:\s*allow(?P<file>-file)?(?![\w-])(?P<rules>[^(#]*)")
-_OTHER = re.compile(r"#\s*resdsl:\s*+(?!allow(?:-file)?(?![\w-]))(?P<word>[^\s#(]*)")
+_ALLOW = re.compile(r"#\s*resdsl:\s*allow(?P<file>-file)?(?![\w-])(?P<rules>[^(#]*)", re.IGNORECASE)
+_OTHER = re.compile(r"#\s*resdsl:\s*+(?!allow(?:-file)?(?![\w-]))(?P<word>[^\s#(]*)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,9 @@ class Allowed:
     comment: Span
     reason: str
 
-    def speaks_of(self, line: int) -> bool:
-        return self.lines is None or line in self.lines
+    def speaks_of(self, first: int, last: int) -> bool:
+        """Whether it speaks of one of these lines."""
+        return self.lines is None or (self.lines.start <= last and first < self.lines.stop)
 
 
 def suppressions(file: nodes.File) -> list[Allowed]:

@@ -92,7 +92,7 @@ RULES = (
     _rule("IN003", learned_scale_start, Mends.UNSAFE),
     _rule("IN004", dead_start),
     # HY: names that nothing uses, or that take another's place
-    _rule("HY001", unused_unit, Mends.UNSAFE),
+    _rule("HY001", unused_unit),
     _rule("HY002", unused_parameter),
     _rule("HY003", unused_import, Mends.SAFE),
     _rule("HY004", unused_let, Mends.SAFE),

@@ -121,7 +121,7 @@ def test_no_closed_form_is_said() -> None:
     assert paths(build(text))[-1].gain is None
 
 
-@pytest.mark.parametrize("shortcut", ["tanh", "relu -> bn", "relu -> relu", "partial(0.5) -> linear(8)"])
+@pytest.mark.parametrize("shortcut", ["tanh", "relu -> bn", "partial(0.5) -> linear(8)"])
 def test_what_has_no_closed_form(shortcut: str) -> None:
     text = f"resnet 1\nnetwork n {{ input 8 stage u }}\nunit u {{ branch linear(8) shortcut {shortcut} }}\n"
     assert paths(build(text))[-1].gain is None
@@ -237,3 +237,59 @@ def test_a_convolution_by_simulation() -> None:
         x = torch.randn(4, 64, 12, 12, generator=torch.Generator().manual_seed(seed))
         moments.append(float(resdsl.load(text, seed=seed)(x).detach().square().mean() / x.square().mean()))
     assert np.mean(moments) == pytest.approx(2, abs=5 * np.std(moments) / math.sqrt(SEEDS))
+
+
+def test_relus_on_shortcuts_close_the_path_as_those_behind_additions_do() -> None:
+    unit = "unit u { branch linear(64, bias = false) -> layernorm shortcut relu }"
+    text = f"resnet 1\n{unit}\nnetwork n {{ input 64 stage 54 * u }}\n"
+    path = paths(build(text))[-1]
+    assert path.gain == Gain()
+    assert path.relus == 54
+    found: list[float] = []
+    for seed in range(4):
+        x = torch.randn(256, 64, generator=torch.Generator().manual_seed(seed))
+        is_open = torch.ones_like(x, dtype=torch.bool)
+        for unit_module in resdsl.load(text, seed=seed).stage1:
+            is_open &= x > 0
+            x = unit_module(x).detach()
+        found.append(float(is_open.double().mean()))
+    assert np.mean(found) == pytest.approx(path.open, rel=0.12)
+    assert 0.5**54 < 1e-3 * float(np.mean(found)), "and not as a product"
+
+
+@pytest.mark.parametrize(
+    ("shortcut", "units"),
+    [
+        ("scale(0.9)", 20),
+        ("scale(1.1) -> dropout(0.1)", 12),
+        ("gate(-3)", 12),
+        ("linear(bias = false, init = xavier)", 8),
+        ("linear(bias = false)", 8),
+        ("linear(bias = false) -> layernorm", 12),
+        ("layernorm -> linear(bias = false)", 12),
+    ],
+)
+def test_stacks_by_simulation(shortcut: str, units: int) -> None:
+    """Second moment, and the regression on the input, through many units whose branches add nothing.
+
+    What a gate reads has a second moment of 1 in every unit, as branches would keep it.
+    """
+    width, seeds = 512, 12
+    unit = f"unit u {{ branch linear({width}, bias = false, init = zero) shortcut {shortcut} }}"
+    text = f"resnet 1\n{unit}\nnetwork n {{ input {width} stage {units} * u }}\n"
+    gain = paths(build(text))[-1].gain
+    assert gain is not None
+    measured: list[tuple[float, float]] = []
+    for seed in range(seeds):
+        torch.manual_seed(seed)
+        x = torch.randn(64, width, dtype=torch.float64)
+        y = x
+        for unit_module in resdsl.load(text, seed=seed).double().train().stage1:
+            size = y.square().mean().sqrt() if "gate" in shortcut else 1.0
+            y = unit_module(y / size).detach() * size
+        moment = float(x.square().mean())
+        measured.append((float((x * y).mean()) / moment, float(y.square().mean()) / moment))
+    mean, forward = np.mean(measured, axis=0)
+    error = np.std(measured, axis=0, ddof=1) / math.sqrt(seeds)
+    assert forward == pytest.approx(10**gain.forward, rel=0.03, abs=5 * float(error[1]))
+    assert mean == pytest.approx(10**gain.mean, rel=0.03, abs=5 * float(error[0]) + 0.01)

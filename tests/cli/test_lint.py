@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
+import io
 import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from click.testing import CliRunner, Result
 
 import resdsl
 from resdsl.cli import main
+from resdsl.spec import Options
 from tests.cli.test_exit_codes import everything, process
 
 CLEAN = """\
@@ -118,13 +122,41 @@ def test_selection() -> None:
     assert found("a.resnet", "--select", "shortcut", "--select", "HY004") == found("a.resnet")
     assert found("a.resnet", "--ignore", "unused-let,AD") == [("a.resnet", "SC001")]
     assert found("a.resnet", "--select", "ALL", "--ignore", "ALL") == []
+    assert found("a.resnet", "--select", "SC001,", "--ignore", ",AD") == [("a.resnet", "SC001")]
+
+
+def test_least_severity() -> None:
+    put(a=BOTH, b=LET, broken=BROKEN)
+    assert found("--min-severity", "warning") == [
+        ("a.resnet", "SC001"),
+        ("a.resnet", "HY004"),
+        ("b.resnet", "HY004"),
+        ("broken.resnet", "syntax"),
+    ]
+    assert found("--min-severity", "error") == [("a.resnet", "SC001"), ("broken.resnet", "syntax")]
+    clean = lint("--min-severity", "error", "b.resnet")
+    assert (clean.exit_code, clean.stdout) == (0, "All clean: 1 file.\n")
+    counts = lint("--min-severity", "error", "a.resnet", "--statistics")
+    assert counts.stdout.startswith("     1 SC001 shortcut-scale\nFound 1 error in 1 file.\n")
+    assert lint("--add-allow", "--min-severity", "error", "a.resnet").exit_code == 0
+    assert "allow shortcut-scale" in Path("a.resnet").read_text()
+    assert "unused-let" not in Path("a.resnet").read_text()
+
+
+def test_findings_and_errors_of_a_file_stand_in_order() -> None:
+    put(a=f"{BOTH}\nnetwork flat {{ input 8 stem conv(3x3, 4) }}\n")
+    result = json.loads(lint("a.resnet", "--format", "json").stdout)
+    places = [(each["line"], each["column"]) for each in result]
+    assert len({each["name"] for each in result}) > 2
+    assert places == sorted(places)
+    assert [each["code"] for each in result] == ["SC001", "HY004", "shape"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (("--select", "sc001"), "did you mean `SC001`?"),
-        (("--select", "SC001,"), "there is no rule ''"),
+        (("--select", ","), "--select names no rule"),
         (("--ignore", "shortcut-scal"), "did you mean `shortcut-scale`?"),
         (("--format", "xml"), "--format"),
         (("--root", "nope"), "--root nope is no folder"),
@@ -134,6 +166,14 @@ def test_selection() -> None:
         (("--diff", "-o", "out"), "-o is for findings: --diff writes none"),
         (("--add-allow", "-o", "out"), "-o is for findings: --add-allow writes none"),
         (("--reason", "because"), "--reason is for --add-allow"),
+        (("--diff", "--format", "text"), "--format is for findings: --diff writes none"),
+        (("--add-allow", "--format", "json"), "--format is for findings: --add-allow writes none"),
+        (("--diff", "--statistics"), "--statistics is for findings: --diff writes none"),
+        (("--add-allow", "--statistics"), "--statistics is for findings: --add-allow writes none"),
+        (("",), "a PATH is empty"),
+        (("-o", "a.resnet", "a.resnet"), "-o a.resnet is one of the files to lint"),
+        (("-o", "./a.resnet", "--fix"), "-o ./a.resnet is one of the files to lint"),
+        (("--min-severity", "error", "--fix"), "--min-severity and --fix exclude each other"),
         (("--statistics", "--format", "json"), "--statistics and --format json exclude each other"),
         (("--stdin-filename", "b.resnet", "a.resnet"), "--stdin-filename is for standard input"),
         (("--nope",), "No such option"),
@@ -231,6 +271,51 @@ def test_a_folder_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found() == [("a.resnet", "HY004"), ("inner", "unreadable"), ("z.resnet", "HY004")]
 
 
+def test_links_that_lead_to_themselves() -> None:
+    put(a=LET, z=LET, importing='resnet 1\nimport "inner/loop.resnet"\n', inner__b=LET)
+    Path("inner/loop.resnet").symlink_to("loop.resnet")
+    for arguments in (
+        (),
+        ("a.resnet", "importing.resnet", "inner", "z.resnet"),
+        ("a.resnet", "importing.resnet", "inner/b.resnet", "inner/loop.resnet", "z.resnet"),
+    ):
+        result = lint("--format", "json", *arguments)
+        told = json.loads(result.stdout)
+        assert (result.exit_code, sorted({each["code"] for each in told})) == (1, ["HY004", "unreadable"])
+        assert {"a.resnet", "z.resnet", "inner/b.resnet", "inner/loop.resnet"} <= {each["file"] for each in told}
+        assert sum(each["code"] == "unreadable" for each in told) == 2
+    assert lint("-", "--stdin-filename", "inner/loop.resnet", input=LET).exit_code == 1
+
+
+def test_what_may_not_be_looked_at_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A closed folder, as one who is not root meets it."""
+    put(a=LET, closed__b=LET, z=LET, importing='resnet 1\nimport "closed/b.resnet"\n')
+    Path("closed/pyproject.toml").write_text("[tool.resdsl.lint]\n")
+    opened: Any = io.open
+    looked = os.stat
+
+    def is_inside(path: object) -> bool:
+        return isinstance(path, str | Path) and "closed/" in str(path)
+
+    def closed_open(path: Any, *arguments: Any, **options: Any) -> Any:
+        if is_inside(path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *arguments, **options)
+
+    def closed_stat(path: Any, *arguments: Any, **options: Any) -> os.stat_result:
+        if is_inside(path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return looked(path, *arguments, **options)
+
+    monkeypatch.setattr(io, "open", closed_open)
+    monkeypatch.setattr(os, "stat", closed_stat)
+    for arguments in ((), ("a.resnet", "closed/b.resnet", "importing.resnet", "z.resnet")):
+        result = lint(*arguments)
+        assert result.exit_code == 1
+        assert "error[unreadable]: closed/b.resnet cannot be read: Permission denied" in result.stdout
+        assert "Found 2 errors, 2 warnings in 4 files." in result.stdout
+
+
 def test_an_empty_folder_is_said_and_no_error() -> None:
     Path("empty").mkdir()
     result = lint("empty")
@@ -303,6 +388,24 @@ def test_standard_input_mended_goes_to_standard_output() -> None:
     assert (broken.exit_code, broken.stdout) == (1, BROKEN)
 
 
+def test_standard_input_that_is_left_as_it_is_comes_back() -> None:
+    Path("pyproject.toml").write_text('[tool.resdsl.lint]\nexclude = ["a.resnet"]\n')
+    document = resdsl.compile(CLEAN, "json")
+    for mode in ("--fix", "--add-allow"):
+        excluded = lint(mode, "--force-exclude", "--stdin-filename", "a.resnet", "-", "-", input=LET)
+        assert (excluded.exit_code, excluded.stdout) == (0, LET)
+        binary = lint(mode, "-", input=b"resnet 1\n\xff\n")
+        assert (binary.exit_code, binary.stdout_bytes) == (1, b"resnet 1\n\xff\n")
+        assert "error[unreadable]: standard input is not UTF-8 text (byte 9)" in binary.stderr
+        json_text = lint(mode, "-", input=document)
+        assert (json_text.exit_code, json_text.stdout_bytes) == (1, document)
+        assert "error[unreadable]: <stdin>: the linter reads .resnet files, no documents" in json_text.stderr
+    assert lint("--force-exclude", "--stdin-filename", "a.resnet", "-", input=LET).stdout == ""
+    assert "--force-exclude" not in lint("--diff", "--stdin-filename", "a.resnet", "--force-exclude", input=LET).stdout
+    told = json.loads(lint("--format", "json", "-", input=document).stdout)
+    assert [each["message"] for each in told] == ["<stdin>: the linter reads .resnet files, no documents"]
+
+
 # Mending.
 
 
@@ -373,6 +476,37 @@ def test_a_file_that_cannot_be_written_is_told_and_the_rest_mended(monkeypatch: 
     assert sorted(os.listdir()) == ["a.resnet", "b.resnet"]
 
 
+def test_a_read_only_file_is_not_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    put(a=LET, b=LET)
+    allowed = os.access
+
+    def access(path: Path, mode: int) -> bool:
+        return allowed(path, mode) and not (path.name == "a.resnet" and mode & os.W_OK)
+
+    monkeypatch.setattr(os, "access", access)
+    result = lint("--fix")
+    assert result.exit_code == 1
+    assert result.stdout.startswith("error[unwritable]: a.resnet cannot be written: Permission denied\n\nwarning[HY004")
+    assert "Fixed 1 finding in 1 file.\nFound 1 error, 1 warning in 2 files.\n" in result.stdout
+    assert Path("a.resnet").read_text(encoding="utf-8") == LET
+    assert Path("b.resnet").read_text(encoding="utf-8") == without_let(LET)
+    alone = lint("--fix", "a.resnet", "--format", "concise").stdout.splitlines()
+    assert [line.split(": ")[0] for line in alone[:2]] == ["a.resnet", "a.resnet:10:5"]
+
+
+def test_what_is_left_is_told_of_the_files_as_they_are(folder: Path) -> None:
+    unit = SCALED.partition("network")[0]
+    put(a='resnet 1\nimport "units.resnet"\nnetwork n { input 4x8x8 stage 20 * u(4) }\n', units=SCALED)
+    assert found("a.resnet") == [("a.resnet", "SC001")], unit
+    result = lint("--fix", "--unsafe-fixes", "a.resnet", "units.resnet")
+    assert (result.exit_code, result.stdout) == (0, "Fixed 1 finding in 1 file.\nAll clean: 2 files.\n")
+    Path("units.resnet").write_text(SCALED)
+    Path("a.resnet").rename("b.resnet")
+    stdin = lint("--fix", "--unsafe-fixes", "-", "b.resnet", "units.resnet", "nope.resnet", input=BOTH)
+    assert "Fixed 3 findings in 2 files.\nFound 1 error in 4 files.\n" in stdin.stderr
+    assert "there is no file nope.resnet" in stdin.stderr
+
+
 def test_diff(folder: Path) -> None:
     put(a=BOTH, b=CLEAN)
     before = everything(folder)
@@ -431,7 +565,14 @@ def test_add_allow() -> None:
 
 def test_add_allow_to_standard_input() -> None:
     result = lint("--add-allow", "-", input=SCALED)
-    assert (result.exit_code, result.stderr) == (0, "Allowed 1 finding in 1 file.\n")
+    assert (result.exit_code, result.stderr.splitlines()) == (
+        0,
+        [
+            "Allowed 1 finding in 1 file.",
+            "The rule unexplained-suppression asks for reasons: `--reason TEXT` gives one.",
+        ],
+    )
+    assert "asks for reasons" not in lint("--add-allow", "--reason", "so it is", "-", input=SCALED).stderr
     assert lint("-", input=result.stdout).exit_code == 0
 
 
@@ -532,6 +673,17 @@ def test_streams_that_break() -> None:
     assert gone.stdout == "[\n"
 
 
+@pytest.mark.parametrize("name", ["lint", "rules"])
+def test_ctrl_c(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    module = importlib.import_module(f"resdsl.cli.{name}")
+    monkeypatch.setattr(module.command, "callback", interrupt)
+    result = command(name)
+    assert (result.exit_code, result.stdout, result.stderr) == (130, "", "interrupted\n")
+
+
 # Pages.
 
 
@@ -582,5 +734,17 @@ def test_library() -> None:
     assert let.fix == resdsl.Fix("remove the `let`", let.fix.edits if let.fix else (), safe=True)
     assert [type(edit) for edit in let.fix.edits] == [resdsl.Edit]
     assert [d.code for d in resdsl.lint("nope.resnet")] == ["unreadable"]
+    assert [d.code for d in resdsl.lint(BOTH, "SC001, HY004", None)] == ["SC001", "HY004"]
+    assert [d.code for d in resdsl.lint(BOTH, "SC,HY", "unused-let,")] == ["SC001"]
+    with pytest.raises(resdsl.SpecError, match="there is no rule 'nope'"):
+        resdsl.lint(BOTH, "SC,nope")
     with pytest.raises(resdsl.SpecError, match="there is no rule 'nope'"):
         resdsl.lint(BOTH, ["nope"])
+
+
+def test_a_root_may_be_a_text() -> None:
+    put(a=CLEAN, inner__b='resnet 1\nimport "../a.resnet"\nnetwork b = clean\n')
+    options = Options(root=cast("Path", "."))
+    assert resdsl.lint("inner/b.resnet", "SC", options=options) == []
+    assert resdsl.check("inner/b.resnet", options=options) == []
+    assert resdsl.build("inner/b.resnet", options=options).name == "b"

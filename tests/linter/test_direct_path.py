@@ -79,7 +79,7 @@ def test_what_follows_the_addition_is_not_counted_twice(after: str) -> None:
 
 
 def test_what_a_shortcut_reads_counts() -> None:
-    assert "leaves 0.016" in lint("placement pre shortcut scale(0.5) from activated")["shortcut-scale"][1]
+    assert "leaves 0.12 " in lint("placement pre shortcut scale(0.5) from activated")["shortcut-scale"][1]
     assert "carries 0.12 " in lint("placement pre shortcut scale(0.5) from input")["shortcut-scale"][1]
 
 

@@ -15,9 +15,10 @@ from resdsl.diagnostics import Edit, Fix, Severity
 from resdsl.linter.edits import applied, overlap, removal
 from resdsl.linter.fix import Fixed, fix_source
 from resdsl.linter.rule import Finding, Mends, Rule
-from resdsl.linter.run import build_networks
+from resdsl.linter.run import build_networks, lint_source
 from resdsl.linter.select import Selection
 from resdsl.linter.subject import LintedFile
+from resdsl.linter.table import BY_NAME
 from resdsl.network.network import Network
 from resdsl.semantics.evaluate import CALL_NAMES, VALUE_NAMES
 from resdsl.source import Source, Span
@@ -299,7 +300,7 @@ def test_layout_and_comments_stay(ending: str, final: bool) -> None:
     text = FILE.replace(
         "    input", "    let a = 3  # why\n    let b = at(pre = a,  # one\n# two\n  mid = a)\n\n    input"
     )
-    text += "\nlet c = 4  # three\n# resdsl: allow unused-unit (none)"
+    text += "\n# three\n# resdsl: allow unused-unit (none)"
     text = text.replace("\n", ending) + (ending if final else "")
     expected = FILE.replace("    input", "    # why\n    # one\n    # two\n\n    input") + "\n# three"
     expected = expected.replace("\n", ending) + (ending if final else "")
@@ -366,6 +367,34 @@ def test_unsafe_fixes_keep_what_can_be_built_and_comments(file: tuple[list[Path]
     holds(text, fixed, unsafe=True)
 
 
+MENDED = [
+    path for path in PIECES if path.name == "fires.resnet" and BY_NAME[path.parent.name].mends is not Mends.NOTHING
+]
+BETWEEN_TOKENS = re.compile(r'"""[\s\S]*?"""|"[^"\n]*"|#[^\n]*|(?P<place>(?<=[(,])|(?<=->)|(?<=[\w)])(?= ))')
+
+
+def remarked(text: str, numbers: list[int]) -> str:
+    """The text with comments between its tokens, at some of the places that are left."""
+    header = text.index("resnet 1\n") + 9
+    places = [match.start() for match in BETWEEN_TOKENS.finditer(text, header) if match["place"] is not None]
+    for place in sorted({places[number % len(places)] for number in numbers}, reverse=True):
+        text = f"{text[:place]}  # remark {place}\n{text[place:]}"
+    return text
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.sampled_from(MENDED), st.lists(st.integers(0, 2**16), min_size=1, max_size=40), st.sampled_from(["\n", "\r\n"])
+)
+def test_comments_anywhere_survive(path: Path, numbers: list[int], ending: str) -> None:
+    text = remarked(path.read_text(), numbers).replace("\n", ending)
+    if any("import" in line for line in text.splitlines() if not line.startswith("#")):
+        return
+    fixed = fix(text, unsafe=True)
+    assert networks(fixed.text).keys() == networks(text).keys()
+    holds(text, fixed, unsafe=True)
+
+
 def holds(text: str, fixed: Fixed, *, unsafe: bool) -> None:
     """What every fixed file has: it checks, keeps comments and line endings, has no blanks at line ends, and stays."""
     assert resdsl.check(fixed.text) == []
@@ -404,3 +433,100 @@ def test_a_stem_that_another_placement_needs_stays(alias: str, fixed: bool) -> N
     selection = Selection(("AD001",))
     mended = fix_source(Source("shared.resnet", text), None, selection, Options(), unsafe=True)
     assert (mended.applied, mended.text == text) == ((1, False) if fixed else (0, True))
+
+
+# What particular fixes keep.
+
+
+@pytest.mark.parametrize(
+    ("written", "mended"),
+    [
+        ("conv(1x1)  # one\n    -> bn  # two", "identity  # one\n    # two"),
+        ("gate(-6,  # one\n    # two\n    branch = false)  # three", "identity  # one\n    # two\n    # three"),
+        ("gate(-6,  # one\n)", "identity  # one"),
+        ("conv(1x1)\n  -> bn # one", "identity # one"),
+    ],
+)
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_comments_in_what_is_replaced_stay(written: str, mended: str, ending: str) -> None:
+    text, expected = (FILE.replace("identity", each).replace("\n", ending) for each in (written, mended))
+    assert fix(text, "SC", unsafe=True).text == expected
+
+
+def test_a_shortcut_with_comments_becomes_no_projection() -> None:
+    text = FILE.replace("u(4)", "u(8)").replace("    shortcut  identity\n", "    shortcut  conv(1x1) from input\n")
+    text = text.replace("stage 2", "stage u(8) -> 2")
+    assert "projection conv(1x1) from input" in fix(text, "SC004", unsafe=True).text
+    commented = text.replace("conv(1x1) from", "conv(1x1)  # kept\n        from")
+    fixed = fix(commented, "SC004", unsafe=True)
+    assert (fixed.text, [diagnostic.fix for diagnostic in fixed.remaining]) == (commented, [None])
+
+
+STAGES = """\
+resnet 1
+unit u(width, placement) {
+    placement  placement
+    branch     conv(3x3, width) -> conv(3x3, width)
+    shortcut   identity
+    projection conv(1x1)
+}
+network n {
+    input 3x8x8
+    stem  conv(3x3, 16) -> bn -> relu
+    stage 9 * u(16, post)  # resdsl: allow AD001 (an ablation)
+    stage 9 * u(32, post)  # the second
+    stage 9 * u(64, post)
+    head  avgpool -> linear(10)
+}
+"""
+ALLOWED = "  # resdsl: allow AD001 (an ablation)"
+
+
+def test_an_end_stays_whose_unit_keeps_its_placement() -> None:
+    first = fix(STAGES, "AD001", unsafe=True)
+    new_head = STAGES.replace("head  avg", "head  norm -> act -> avg")
+    assert first.text == new_head.replace("32, post", "32, pre").replace("64, post", "64, pre")
+    last = STAGES.replace(ALLOWED, "").replace("64, post)", f"64, post){ALLOWED}")
+    new_stem = last.replace(" -> bn -> relu\n", "\n")
+    assert fix(last, "AD001", unsafe=True).text == new_stem.replace("16, post", "16, pre").replace(
+        "32, post", "32, pre"
+    )
+    middle = STAGES.replace(ALLOWED, "").replace("  # the second", ALLOWED)
+    ends = fix(middle, "AD001", unsafe=True).text
+    assert all(part in ends for part in ("conv(3x3, 16)\n", "32, post", "head  norm -> act"))
+    mixed = f"{STAGES}network b = n".replace("n {", "n(p = post) {").replace("16, post", "16, p").replace(ALLOWED, "")
+    assert "stem  conv(3x3, 16)\n" in fix(mixed, "AD001", unsafe=True).text, "both turn"
+    kept = fix(f"{mixed}(p = relu_before_add)\n", "AD001", unsafe=True).text
+    assert all(part in kept for part in ("conv(3x3, 16) -> bn -> relu\n", "n(p = post)", "32, pre"))
+
+
+def test_what_stands_in_a_branch_too_is_not_replaced() -> None:
+    shared = FILE.replace("unit u", "let s = scale(0.5)\nunit u").replace("identity", "s")
+    chain = "let s = conv(1x1) -> bn"
+    for text in (shared, shared.replace("let s = scale(0.5)", chain)):
+        assert "let s = identity" in fix(text, "SC", unsafe=True).text
+    in_branch = shared.replace("(3x3, width)", "(3x3, width) -> s")
+    in_stem = shared.replace("(3x3, 4)", "(3x3, 4) -> s")
+    chained = in_branch.replace("let s = scale(0.5)", chain)
+    for text in (in_branch, in_stem, chained):
+        fixed = fix(text, "SC", unsafe=True)
+        assert (fixed.text, [diagnostic.fix for diagnostic in fixed.remaining]) == (text, [None] * len(fixed.remaining))
+        assert fixed.remaining
+
+
+def test_what_another_file_may_import_stays() -> None:
+    text = FILE.replace("network small", "let spare = 3\nunit v { branch relu shortcut none }\nnetwork small")
+    fixed = fix(text, "HY", unsafe=True)
+    assert fixed.text == text
+    assert [(each.name, each.fix, "another file imports it" in each.help) for each in fixed.remaining] == [
+        ("unused-let", None, True),
+        ("unused-unit", None, True),
+    ]
+
+
+def test_a_file_with_errors_has_nothing_to_fix() -> None:
+    text = FILE.replace("    input", "    let spare = 3\n    input") + "network broken { input 3x8x8 head linear(0) }\n"
+    found = lint_source(Source("a.resnet", text), None, Selection(("HY004",)), Options())
+    assert [(each.name, each.fix) for each in found] == [("", None), ("unused-let", None)]
+    fixed = fix(text, "HY004")
+    assert (fixed.text, fixed.remaining[1].fix) == (text, None)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import resdsl
-from resdsl.diagnostics import Diagnostic
+from resdsl.diagnostics import Diagnostic, Severity
 from resdsl.linter.fix import fix_source
 from resdsl.linter.rule import Mends, Rule
 from resdsl.linter.run import lint_source
@@ -69,13 +69,19 @@ def test_the_table_is_in_order() -> None:
 def test_page(rule: Rule) -> None:
     found = sections(rule)
     assert re.fullmatch(r"[A-Z][^\n]*\.", rule.summary)
-    assert {"Example", "Use instead"} <= set(found) <= {"Evidence", "Example", "Use instead", "Fix", "Severity"}
+    assert (
+        {"Severity", "Example", "Use instead"}
+        <= set(found)
+        <= {"Evidence", "Severity", "Example", "Use instead", "Fix"}
+    )
     assert ("Fix" in found) is (rule.mends is not Mends.NOTHING)
     assert rule.code[:2] in ("HY", "SU") or re.search(r"\b(19|20)\d\d\b", found["Evidence"]), (
         "evidence names its source"
     )
     assert lint(block(rule, "Example"), None, *needed(rule)), "the example does not fire"
-    assert told(rule, lint(block(rule, "Use instead"), None, *needed(rule))) == []
+    instead = lint(block(rule, "Use instead"), None, *RULES)
+    assert told(rule, instead) == []
+    assert [diagnostic.render() for diagnostic in instead if diagnostic.severity is not Severity.NOTE] == []
 
 
 def needed(rule: Rule) -> tuple[Rule, ...]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from resdsl.linter.fix import fix_source
 from resdsl.linter.run import lint_source, lint_spec
 from resdsl.linter.select import Selection
 from resdsl.linter.suppressions import other_words, suppressions
@@ -64,7 +65,8 @@ def allowed(comment: str) -> list[tuple[str, str]]:
         ("# resdsl: allow-file a (b)", [("a", "b")]),
         ("# resdsl: allow-all a", []),
         ("# resdsl: allowed a", []),
-        ("# resdsl: Allow a", []),
+        ("#RESDSL: allow SC001 # Resdsl: Allow a (b)", [("SC001", ""), ("a", "b")]),
+        ("# resdsl: ALLOW-File a", [("a", "")]),
         ("# resdsl allow a", []),
         ("resnet_1 # resdsl", []),
     ],
@@ -84,6 +86,7 @@ def test_what_a_comment_allows(comment: str, expected: list[tuple[str, str]]) ->
         ("#resdsl:  (why)", ["#resdsl:  "]),
         ("# resdsl:    allow a # resdsl:allow-file b", []),
         ("# resdsl show prints it", []),
+        ("# Resdsl: Alow a # RESDSL: Allow b", ["Alow"]),
     ],
 )
 def test_what_is_no_suppression(comment: str, words: list[str]) -> None:
@@ -128,6 +131,41 @@ def test_the_line_that_is_meant(there: str) -> None:
 )
 def test_a_comment_that_means_another_line(elsewhere: str) -> None:
     assert sorted(found(FILE.replace(LINE, elsewhere))) == ["shortcut-scale", "unused-suppression"]
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        "    shortcut  scale(\n        0.5)  # resdsl: allow shortcut-scale (why)\n",
+        "    shortcut  scale(  # resdsl: allow shortcut-scale (why)\n        0.5\n    )\n",
+        "    shortcut  scale(\n        0.5  # resdsl: allow shortcut-scale (why)\n    )\n",
+        "    # resdsl: allow shortcut-scale (why)\n    shortcut  scale(\n        0.5\n    )\n",
+    ],
+)
+def test_any_line_of_what_is_found(there: str) -> None:
+    assert found(FILE.replace(LINE, there)) == []
+    assert found(FILE.replace(LINE, f"    norm bn  # resdsl: allow SC001 (why)\n{there}")) == ["unused-suppression"]
+
+
+@pytest.mark.parametrize(
+    ("comment", "mended"),
+    [
+        ("# resdsl: allow SC002, shortcut-gat (old), keep me", "  # keep me"),
+        ("# a note # resdsl: allow SC002 (old); keep me.", "  # a note # keep me."),
+        ("# resdsl: allow SC002 (old).", ""),
+        ("# resdsl: allow SC002 (old), # keep me", "  # keep me"),
+        ("# resdsl: allow SC002 (old) - keep me", "  # keep me"),
+        ("# resdsl: allow SC002 (old)", ""),
+        ("# resdsl: allow SC002, SC001 (old), keep me", "  # resdsl: allow SC002 (old), keep me"),
+    ],
+)
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_a_suppression_goes_without_litter(comment: str, mended: str, ending: str) -> None:
+    text, expected = (
+        FILE.replace("scale(0.5)", f"identity{each}").replace("\n", ending) for each in (f"  {comment}", mended)
+    )
+    rules = ("SC001", "SU") if "SC001" in comment else ("SC", "SU")
+    assert fix_source(Source("a", text), None, Selection(rules), Options(), unsafe=False).text == expected
 
 
 def test_a_whole_file() -> None:

@@ -61,7 +61,6 @@ from collections.abc import Iterator
 
 from resdsl.diagnostics import Severity
 from resdsl.linter.main_path import Part, chain_parts
-from resdsl.linter.places import grouped_parts
 from resdsl.linter.rule import Finding
 from resdsl.linter.subject import LintedFile, LintedNetwork, Site
 from resdsl.linter.words import counted
@@ -71,7 +70,7 @@ from resdsl.network import operators as op
 
 def check(file: LintedFile) -> Iterator[Finding]:
     for network in file.networks:
-        for group, (dead, *_) in grouped_parts(network, _dead(network)):
+        for group, (dead, *_) in network.grouped_parts(_dead(network)):
             yield Finding(
                 Severity.ERROR,
                 f"{counted(group.copies, 'branch', 'branches')} with a {_name(dead.part)} that starts at zero and gets no "

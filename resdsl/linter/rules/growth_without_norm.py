@@ -17,7 +17,7 @@ the branch's end (SkipInit, De and Smith 2020; ReZero, Bachlechner et al. 2020),
 
 ## Severity
 
-Silent below a factor of 10.
+By the factor of all such units together: a warning from 10 on, an error from a million on. Silent below 10.
 
 ## Example
 

@@ -71,7 +71,6 @@ from collections.abc import Iterator
 
 from resdsl.diagnostics import Fix, Severity
 from resdsl.linter.main_path import chain_parts, first_of
-from resdsl.linter.places import grouped_parts
 from resdsl.linter.rule import Finding
 from resdsl.linter.shortcuts import NORMS
 from resdsl.linter.subject import LintedFile, LintedNetwork, Site
@@ -89,7 +88,7 @@ def check(file: LintedFile) -> Iterator[Finding]:
     for network in file.networks:
         units = sum(count_units(chain) for _, chain in network.network.sections())
         bound = 1 / math.sqrt(max(1, units))
-        for group, scales in grouped_parts(network, _large(network, bound)):
+        for group, scales in network.grouped_parts(_large(network, bound)):
             normed = all(first_of(site.unit.branch, NORMS) for site in group.sites)
             large = [start for scale in scales for start in _all(scale.factor) if abs(start) > bound]
             branches = sum(_count(site, scale, bound) for site, scale in zip(group.sites, scales, strict=True))
@@ -100,7 +99,7 @@ def check(file: LintedFile) -> Iterator[Finding]:
                 f"{power(math.log10(bound))}; De and Smith 2020: at most that, Bachlechner et al. 2020: 0",
                 group.spans,
                 network,
-                amount=max(abs(start) for start in large),
+                amount=max(abs(start) for start in large) + branches / 1e6,
                 help="start at 0, `scale(0, learn = true)`, or for each channel at 1e-6 (Touvron et al. 2021)",
                 fix=_starting_at_zero(file, group.spans[0]),
             )

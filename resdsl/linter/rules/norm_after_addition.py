@@ -2,7 +2,7 @@
 
 The norm stands on the path from unit to unit, so what arrives is scaled and shifted by every one of them, and the
 gradient as well. The effect is a product over the units, with no closed form. Measured at the start on the 54 units of
-He et al. 2016, Table 2 (b), each leaves 0.46 to 0.74 of the path (root mean square), and all together 1e-13.
+He et al. 2016, Table 2 (b), ten in a row leave 4 to 12 % of the path (root mean square), and the 54 together 3e-6.
 
 ## Evidence
 
@@ -69,7 +69,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from resdsl.linter.after import After, after_addition
-from resdsl.linter.direct_path import behind_additions
+from resdsl.linter.direct_path import norms_behind
 from resdsl.linter.preactivate import preactivating
 from resdsl.linter.rule import Finding
 from resdsl.linter.subject import LintedFile
@@ -78,15 +78,15 @@ from resdsl.linter.words import counted
 
 def check(file: LintedFile) -> Iterator[Finding]:
     for group in after_addition(file, After.NORM):
-        severity, words = behind_additions(group)
+        severity, words = norms_behind(group.length)
         yield Finding(
             severity,
-            f"{counted(group.copies, 'addition')} with a norm behind: {words}; He et al. 2016, Table 2 (b): 8.17 % "
+            f"{counted(group.copies, 'addition')}{group.shortened} with a norm behind: {words}; He et al. 2016, Table 2 (b): 8.17 % "
             "instead of 6.61 %, with 164 layers 6.50 instead of 5.93 %",
             group.spans,
             group.network,
             group.label,
-            amount=group.copies,
+            amount=group.length,
             help="write `placement pre`: norm and activation before each weight layer, nothing behind the addition",
             fix=preactivating(file, group),
         )

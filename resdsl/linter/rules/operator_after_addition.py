@@ -63,7 +63,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from resdsl.linter.after import After, after_addition
+from resdsl.linter.after import After, after_addition, standing
 from resdsl.linter.direct_path import behind_additions
 from resdsl.linter.rule import Finding
 from resdsl.linter.subject import LintedFile
@@ -74,17 +74,17 @@ from resdsl.network.operators import OPERATOR_NAMES
 
 def check(file: LintedFile) -> Iterator[Finding]:
     for group in after_addition(file, After.OTHER):
-        severity, words = behind_additions(group)
-        operator = group.unit.after[0]
+        effect = behind_additions(group)
+        operator = standing(group.unit, After.OTHER)[0]
         assert not isinstance(operator, op.Units), "no unit stands behind an addition"
         name = OPERATOR_NAMES[type(operator)]
         yield Finding(
-            severity,
-            f"{counted(group.copies, 'addition')} with {name} behind: {words}; He et al. 2016, Table 1: 54 sums "
+            effect.severity,
+            f"{counted(group.copies, 'addition')}{group.shortened} with {name} behind: {effect.words}; He et al. 2016, Table 1: 54 sums "
             "scaled by 0.5 have 12.35 %, identity 6.61 %",
             group.spans,
             group.network,
             group.label,
-            amount=group.copies,
+            amount=effect.amount,
             help=f"let the branch end in it, `branch … -> {name}`, and nothing follow the addition",
         )

@@ -62,12 +62,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from resdsl.linter.direct_path import behind_additions
+from resdsl.diagnostics import Severity
+from resdsl.linter.direct_path import activations_behind, behind_additions, norms_behind
 from resdsl.linter.main_path import Part, chain_parts, main_path
-from resdsl.linter.places import grouped_parts
 from resdsl.linter.rule import Finding
+from resdsl.linter.severity import worst
 from resdsl.linter.shortcuts import ACTIVATIONS, NORMS
-from resdsl.linter.subject import LintedFile, LintedNetwork, Site
+from resdsl.linter.subject import Group, LintedFile, LintedNetwork, Site
 from resdsl.linter.words import counted, listed
 from resdsl.network import operators as op
 from resdsl.network.operators import OPERATOR_NAMES
@@ -80,8 +81,8 @@ STANDING = (*NORMS, *ACTIVATIONS, op.Scale, op.Dropout, op.DropPath, op.SqueezeE
 def check(file: LintedFile) -> Iterator[Finding]:
     for network in file.networks:
         stretches = ((site, site.pointer, None) for site in _stretches(network))
-        for group, _ in grouped_parts(network, stretches):
-            severity, words = behind_additions(group)
+        for group, _ in network.grouped_parts(stretches):
+            severity, words = _severity(group)
             names = [OPERATOR_NAMES[type(element)] for element in group.unit.after if not isinstance(element, op.Units)]
             yield Finding(
                 severity,
@@ -89,8 +90,22 @@ def check(file: LintedFile) -> Iterator[Finding]:
                 "behind additions: ReLU 6.61 %, BN and ReLU 8.17 %, nothing 6.37 %",
                 group.spans,
                 network,
+                amount=group.copies,
                 help="let the units follow each other, and the branches have what they need",
             )
+
+
+def _severity(group: Group) -> tuple[Severity, str]:
+    """As of what follows additions."""
+    standing = group.unit.after
+    activations = tuple(element for element in standing if isinstance(element, ACTIVATIONS))
+    rest = behind_additions(group)
+    found = [] if rest.is_nothing else [(rest.severity, rest.words)]
+    if any(isinstance(element, NORMS) for element in standing):
+        found.append(norms_behind(group.length))
+    elif activations:
+        found.append(activations_behind(activations, group.length))
+    return worst(*(severity for severity, _ in found)), ", and ".join(words for _, words in found)
 
 
 def _stretches(network: LintedNetwork) -> Iterator[Site]:
@@ -107,7 +122,7 @@ def _between(path: list[Part], times: int) -> Iterator[Site]:
         match part.element:
             case op.Run(unit=unit):
                 if before is not None and stretch and _is_on_path(before, stretch, unit):
-                    yield Site(stretch[0].pointer, "", op.Run(1, _followed_by(before, stretch)), times)
+                    yield Site(stretch[0].pointer, "", op.Run(1, _followed_by(before, stretch)), times, on_path=times)
                 before, stretch = unit, []
             case op.Scale(factor=1, learn=False):
                 pass

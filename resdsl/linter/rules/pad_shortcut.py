@@ -66,7 +66,6 @@ from collections.abc import Iterator
 
 from resdsl.analysis.path_gain import has_weights
 from resdsl.diagnostics import Severity
-from resdsl.linter.places import grouped_parts
 from resdsl.linter.rule import Finding
 from resdsl.linter.subject import LintedFile, Site
 from resdsl.linter.words import counted, listed
@@ -77,7 +76,7 @@ from resdsl.network.shapes import output, shortcut_input
 def check(file: LintedFile) -> Iterator[Finding]:
     for network in file.networks:
         padded = (part for site in network.sites if (part := _padded(site)) is not None)
-        for group, pads in grouped_parts(network, padded):
+        for group, pads in network.grouped_parts(padded):
             empty = dict.fromkeys(f"{pad.channels - read} of {pad.channels}" for pad, read in pads)
             squares = [f"in {stride**2}" for stride in sorted({pad.stride for pad, _ in pads}) if stride > 1]
             yield Finding(

@@ -4,6 +4,8 @@ Where the shape changes, the shortcut of an original ResNet is a convolution and
 is one of few in the network, and does little harm: a note. Under full pre-activation the paper's projection is the
 convolution alone. A norm there makes another network of it, one that scales the path anew at each change of shape.
 
+A norm on a change of shape without weights, as `pad -> bn`, scales the path just as much, and is told too.
+
 ## Evidence
 
 He et al. 2016, the released code: the 1x1 convolution beside a pre-activated branch has no norm of its own. Counts
@@ -28,7 +30,7 @@ unit basic(width, stride = 1) {
 
 network preact110 {
     input 3x32x32
-    stem  conv(3x3, 16) -> bn -> relu
+    stem  conv(3x3, 16)
     stage 18 * basic(16)
     stage 18 * basic(32) first(stride = 2)
     stage 18 * basic(64) first(stride = 2)
@@ -50,7 +52,7 @@ unit basic(width, stride = 1) {
 
 network preact110 {
     input 3x32x32
-    stem  conv(3x3, 16) -> bn -> relu
+    stem  conv(3x3, 16)
     stage 18 * basic(16)
     stage 18 * basic(32) first(stride = 2)
     stage 18 * basic(64) first(stride = 2)
@@ -80,22 +82,32 @@ def check(file: LintedFile) -> Iterator[Finding]:
             chain = group.unit.shortcut.chain or ()
             kinds = [type(element) for element in chain if not isinstance(element, op.Units)]
             written = " -> ".join(op.OPERATOR_NAMES[kind] for kind in kinds)
-            preactivated = first_of(group.unit.branch[: group.unit.lead], NORMS)
+            words, help = _judged(group.unit)
             yield Finding(
                 Severity.NOTE,
-                f"{counted(group.copies, 'projection')} of {written}"
-                + (
-                    " beside pre-activated branches; those of He et al. 2016, released code, are the convolution alone"
-                    if preactivated
-                    else "; libraries' original ResNets have conv -> bn, the pre-activated ones of He et al. 2016 conv alone"
-                ),
+                f"{counted(group.copies, 'projection')} of {written}{words}",
                 group.spans,
                 network,
                 amount=group.copies,
-                help="`placement pre` with `projection conv(1x1)` leaves the convolution alone",
+                help=help,
             )
+
+
+def _judged(unit: op.Unit) -> tuple[str, str]:
+    """What is said of a projection, and the help."""
+    if not has_weights(unit.shortcut.chain or ()):
+        return ": the norm scales the path anew, and no weights stand before it that need one", "leave the norm out"
+    if first_of(unit.branch[: unit.lead], NORMS):
+        return (
+            " beside pre-activated branches; those of He et al. 2016, released code, are the convolution alone",
+            "`placement pre` with `projection conv(1x1)` leaves the convolution alone",
+        )
+    return (
+        "; libraries' original ResNets have conv -> bn, the pre-activated ones of He et al. 2016 conv alone",
+        "as it should be, if this is meant to be an original ResNet of the libraries",
+    )
 
 
 def _has_more(shortcut: op.Shortcut) -> bool:
     chain = shortcut.chain or ()
-    return has_weights(chain) and first_of(chain, (*NORMS, *ACTIVATIONS)) is not None
+    return first_of(chain, (*NORMS, *ACTIVATIONS) if has_weights(chain) else NORMS) is not None

@@ -70,7 +70,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from resdsl.analysis.path_gain import has_weights
 from resdsl.diagnostics import Fix, Severity
 from resdsl.linter.identity import written_unit
 from resdsl.linter.rule import Finding
@@ -78,6 +77,7 @@ from resdsl.linter.shortcuts import ACTIVATIONS, NORMS
 from resdsl.linter.subject import Group, LintedFile
 from resdsl.linter.words import counted
 from resdsl.network import operators as op
+from resdsl.network.network import inner_chains
 from resdsl.network.types import Tap
 from resdsl.syntax import nodes
 
@@ -103,9 +103,24 @@ def _is_raw(unit: op.Unit) -> bool:
     shortcut = unit.shortcut
     chain = shortcut.chain or ()
     reads_input = unit.changes_shape and shortcut.tap is Tap.INPUT and bool(_lead(unit))
-    return (
-        reads_input and has_weights(chain) and not any(isinstance(first, (*NORMS, *ACTIVATIONS)) for first in chain[:1])
-    )
+    return reads_input and _reads_raw(chain) is True
+
+
+def _reads_raw(chain: op.Chain) -> bool | None:
+    """Whether a weight layer stands before all norms and activations; None if the chain has none of these."""
+    for element in chain:
+        match element:
+            case op.Conv() | op.Linear():
+                return True
+            case op.Units():
+                pass
+            case _ if isinstance(element, (*NORMS, *ACTIVATIONS)):
+                return False
+            case _:
+                inside = [raw for inner in inner_chains(element) if (raw := _reads_raw(inner)) is not None]
+                if inside:
+                    return any(inside)
+    return None
 
 
 def _lead(unit: op.Unit) -> list[str]:

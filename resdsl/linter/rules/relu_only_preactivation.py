@@ -67,7 +67,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from resdsl.diagnostics import Severity
-from resdsl.linter.places import grouped_parts
 from resdsl.linter.preactivate import preactivating
 from resdsl.linter.rule import Finding
 from resdsl.linter.shortcuts import ACTIVATIONS, NORMS
@@ -84,13 +83,14 @@ def check(file: LintedFile) -> Iterator[Finding]:
             index = _leading_activation(site.unit)
             if index is not None:
                 activations.append((site, f"{site.pointer}/branch/{index}", None))
-        for group, _ in grouped_parts(network, activations):
+        for group, _ in network.grouped_parts(activations):
             yield Finding(
                 Severity.NOTE,
                 f"{counted(group.copies, 'branch begins', 'branches begin')} with an activation and no norm; He et al. "
                 "2016, Table 2 (d): 6.71 %, with the norm 6.37 %; 5.91 and 5.46 % with 164 layers",
                 group.spans,
                 network,
+                amount=group.copies,
                 help="write `placement pre`: norm and activation before each weight layer",
                 fix=preactivating(file, group),
             )

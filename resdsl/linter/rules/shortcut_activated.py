@@ -75,7 +75,6 @@ from resdsl.diagnostics import Fix
 from resdsl.linter.direct_path import on_shortcuts
 from resdsl.linter.identity import clause_of, written_unit
 from resdsl.linter.rule import Finding
-from resdsl.linter.severity import EXPONENTIAL, LOST, worst
 from resdsl.linter.shortcuts import Kind, shortcuts
 from resdsl.linter.subject import Group, LintedFile
 from resdsl.linter.words import counted
@@ -86,10 +85,9 @@ from resdsl.syntax.nodes import ClauseKind
 def check(file: LintedFile) -> Iterator[Finding]:
     for group in shortcuts(file, Kind.ACTIVATED):
         effect = on_shortcuts(group)
-        lost = [] if effect.gain is None else [LOST.severity(-effect.gain.mean)]
         yield Finding(
-            worst(EXPONENTIAL.severity(group.copies), *lost),
-            f"{counted(group.copies, 'shortcut')} from behind the norm or activation at the branch's head, so the path "
+            effect.severity,
+            f"{counted(group.copies, 'shortcut')}{group.shortened} from behind the norm or activation at the branch's head, so the path "
             f"leads through that: {effect.words}; He et al. 2016, Table 2: BN and ReLU on the path have 8.17 %, the "
             "identity from before them 6.37 %",
             group.spans,

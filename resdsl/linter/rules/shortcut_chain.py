@@ -79,7 +79,7 @@ def check(file: LintedFile) -> Iterator[Finding]:
         effect = on_shortcuts(group)
         yield Finding(
             effect.severity,
-            f"{counted(group.copies, 'shortcut')} with {_named(group)}: {effect.words}; He et al. 2016, Table 1: "
+            f"{counted(group.copies, 'shortcut')}{group.shortened} with {_named(group)}: {effect.words}; He et al. 2016, Table 1: "
             "none of five operators did as well as the identity",
             group.spans,
             group.network,

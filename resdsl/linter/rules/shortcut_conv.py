@@ -83,7 +83,7 @@ def check(file: LintedFile) -> Iterator[Finding]:
         effect = on_shortcuts(group)
         yield Finding(
             effect.severity,
-            f"{counted(group.copies, 'shortcut')} with weights where no shape changes: {effect.words}; He et al. 2016, "
+            f"{counted(group.copies, 'shortcut')}{group.shortened} with weights where no shape changes: {effect.words}; He et al. 2016, "
             "Table 1: 54 1x1 convolutions have 12.22 %, identity 6.61 %",
             group.spans,
             group.network,

@@ -86,11 +86,12 @@ def check(file: LintedFile) -> Iterator[Finding]:
         p = several(across(group, kind, lambda operator: operator.p))
         yield Finding(
             LOST.severity(-kept),
-            f"{counted(group.copies, 'shortcut')} with {OPERATOR_NAMES[kind]} of {p}: in training an element passes all "
+            f"{counted(group.copies, 'shortcut')}{group.shortened} with {OPERATOR_NAMES[kind]} of {p}: in training an element passes all "
             f"of them with a chance of {power(kept)}; He et al. 2016, Table 1: 54 dropouts of 0.5 fail to converge",
             group.spans,
             group.network,
             group.label,
+            amount=-kept,
             help="write `shortcut identity`; dropout may stand in the branch, and `drop_path` may end it",
             fix=writing_identity(file, group),
         )

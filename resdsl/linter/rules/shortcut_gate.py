@@ -12,6 +12,11 @@ He initialisation the path carries 5.6e-17 of the signal at 0, 70 % at -6 and 88
 
 A gate learns: at 0 the path starts as lost as with `scale(0.5)`, which fails to converge, and the network still trains.
 
+## Severity
+
+By how much of the signal the direct path carries: a warning below 90 %, an error below 1 %. The second moments of the
+signal and of its gradient count too: a warning from a factor of 10 on, an error from a million on.
+
 ## Example
 
 ```resnet
@@ -80,7 +85,7 @@ def check(file: LintedFile) -> Iterator[Finding]:
         bias = several(across(group, op.Gate, lambda gate: gate.bias))
         yield Finding(
             effect.severity,
-            f"{counted(group.copies, 'shortcut')} gated with bias {bias}: {effect.words}; He et al. 2016, Table 1: 54 "
+            f"{counted(group.copies, 'shortcut')}{group.shortened} gated with bias {bias}: {effect.words}; He et al. 2016, Table 1: 54 "
             "gates of bias 0 have 12.86 %, of -6 6.91 %, identity 6.61 %",
             group.spans,
             group.network,

@@ -90,7 +90,7 @@ def check(file: LintedFile) -> Iterator[Finding]:
         biases = across(group, op.Gate, lambda gate: gate.bias)
         yield Finding(
             effect.severity,
-            f"{counted(group.copies, 'gate')} of bias {several(biases)} on shortcut and branch: {effect.words}, and "
+            f"{counted(group.copies, 'gate')}{group.shortened} of bias {several(biases)} on shortcut and branch: {effect.words}, and "
             f"each branch starts scaled by {_branch(group, biases)}; He et al. 2016, Table 1: 0 to -5 fail to converge, "
             "-6 8.70 %, -7 9.81 %, identity 6.61 %",
             group.spans,

@@ -84,7 +84,7 @@ def check(file: LintedFile) -> Iterator[Finding]:
         name = OPERATOR_NAMES[type(operator)]
         yield Finding(
             effect.severity,
-            f"{counted(group.copies, 'shortcut')} with {name}: {effect.words}; He et al. 2016, Table 1: "
+            f"{counted(group.copies, 'shortcut')}{group.shortened} with {name}: {effect.words}; He et al. 2016, Table 1: "
             "none of five operators did as well as the identity",
             group.spans,
             group.network,

@@ -10,6 +10,11 @@ A learned factor counts with the value that it starts from. `scale(1, branch = 0
 He et al. 2016, equation 3 and Table 1, ResNet-110 on CIFAR-10, 54 units: identity shortcuts 6.61 %; scaled by 0.5 the
 network fails to converge; scaled by 0.5 with the branch scaled by 0.5 too, 12.35 %.
 
+## Severity
+
+By how much of the signal the direct path carries: a warning below 90 %, an error below 1 %. Where it grows, by its
+second moment: a warning from a factor of 10 on, an error from a million on.
+
 ## Example
 
 ```resnet
@@ -76,7 +81,7 @@ def check(file: LintedFile) -> Iterator[Finding]:
         factor = several(across(group, op.Scale, lambda scale: scale.factor))
         yield Finding(
             effect.severity,
-            f"{counted(group.copies, 'shortcut')} scaled by {factor}: {effect.words}; He et al. 2016, Table 1: 54 "
+            f"{counted(group.copies, 'shortcut')}{group.shortened} scaled by {factor}: {effect.words}; He et al. 2016, Table 1: 54 "
             "scaled by 0.5 fail to converge",
             group.spans,
             group.network,

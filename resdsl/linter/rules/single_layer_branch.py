@@ -15,6 +15,10 @@ does not matter. On 10 principal components of scikit-learn's digits, 32 layers 
 Hessian near its start is 95.5 for one layer, 88.7 for plain orthogonal ones, and 1.47 for two (largest eigenvalue
 over the 10th percentile).
 
+## Severity
+
+By the number of such units: a warning from 10 on, below that a note. Never an error.
+
 ## Example
 
 ```resnet
@@ -83,8 +87,8 @@ def check(file: LintedFile) -> Iterator[Finding]:
         ]
         for group in together(network.grouped(sites, "branch"), lambda unit: ()):
             yield Finding(
-                SINGLE.severity(group.copies),
-                f"{counted(group.copies, 'shortcut')} around one weight layer each; He et al. 2016, Table 3: ResNet-110 with "
+                SINGLE.severity(group.length),
+                f"{counted(group.copies, 'shortcut')}{group.shortened} around one weight layer each; He et al. 2016, Table 3: ResNet-110 with "
                 "one layer a unit has 9.90 % error, with two 6.61 %",
                 group.spans,
                 network,

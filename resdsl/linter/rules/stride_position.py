@@ -72,7 +72,6 @@ from collections.abc import Iterator
 
 from resdsl.diagnostics import Severity
 from resdsl.linter.identity import written_unit
-from resdsl.linter.places import grouped_parts
 from resdsl.linter.rule import Finding
 from resdsl.linter.subject import LintedFile, LintedNetwork, Site, modules
 from resdsl.linter.words import counted
@@ -90,7 +89,7 @@ def check(file: LintedFile) -> Iterator[Finding]:
     for network in file.networks:
         if any(_SAID.search(doc) for doc in _docs(network)):
             continue
-        for group, (first, *_) in grouped_parts(network, _striding(network)):
+        for group, (first, *_) in network.grouped_parts(_striding(network)):
             if _is_said(file, written_unit(file, network, group.sites[0])):
                 continue
             height, width = first.kernel

@@ -3,6 +3,10 @@
 Whoever reads it later cannot tell whether the reason still holds, and dares neither to keep nor to remove it. The
 reason stands in brackets behind the rules' names; where a paper's network is repeated it is the paper.
 
+## Severity
+
+Always a warning.
+
 ## Example
 
 ```resnet

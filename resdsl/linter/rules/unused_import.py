@@ -3,6 +3,10 @@
 What an imported file imports itself stays there, so the import brings in what that file declares and nothing else. If
 no declaration here reads any of these names, or an import above has brought them in already, it does nothing.
 
+## Severity
+
+Always a warning.
+
 ## Example
 
 ```resnet

@@ -4,6 +4,10 @@ No clause and no assertion reads it, not even through a `let` or the default of 
 that it passes on does: a parameter of the alias does not reach one of the same name by itself. Whoever sets it, in a
 call or with `-p`, believes that something happens.
 
+## Severity
+
+Always a warning.
+
 ## Example
 
 ```resnet

@@ -7,6 +7,10 @@ A comment is judged only where its rule has looked: not while the rule is desele
 a file of which some network cannot be built without parameters, nor in a unit that no network of the file uses. There
 it may have its reason. Suppressions of the rules about suppressions are not judged.
 
+## Severity
+
+Always a warning.
+
 ## Example
 
 ```resnet
@@ -51,6 +55,8 @@ from resdsl.source import Span
 
 ABOUT_THE_TEXT = "HY"
 """The rules that need no network to look."""
+_SET_OFF = " \t,;:.-"
+"""What may stand between a suppression and further words."""
 
 
 def check(file: LintedFile) -> Iterator[Finding]:
@@ -87,15 +93,17 @@ def _removing(allowed: Allowed, together: list[Allowed]) -> Edit:
     """Takes a rule out of its comment, with the comma that then is one too many; the last takes all with it."""
     source, place = allowed.span.source, together.index(allowed)
     if len(together) == 1:
-        return Edit(allowed.comment, "#" if _goes_on(allowed.comment) else "")
+        return _removing_all(allowed.comment)
     if place + 1 < len(together):
         return Edit(Span(source, allowed.span.start, together[place + 1].span.start), "")
     return Edit(Span(source, together[place - 1].span.end, allowed.span.end), "")
 
 
-def _goes_on(comment: Span) -> bool:
-    """Whether further words stand behind a suppression, in the same comment."""
+def _removing_all(comment: Span) -> Edit:
+    """Takes a suppression out of its comment, with what sets off the words behind it; these stay, as a comment."""
     source = comment.source
     line, column = source.line_column(comment.end)
-    behind = source.line_text(line)[column - 1 :].strip()
-    return bool(behind) and not behind.startswith("#")
+    behind = source.line_text(line).rstrip()[column - 1 :]
+    words = behind.lstrip(_SET_OFF)
+    span = Span(source, comment.start, comment.end + len(behind) - len(words))
+    return Edit(span, "# " if words and not words.startswith("#") else "")

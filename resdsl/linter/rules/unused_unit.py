@@ -4,6 +4,10 @@ It may be left over, or a slip: another was meant where one is used. What only u
 without networks lends its units to others, and is not looked at. One that does both can say so, in a suppression with
 its reason; clearer are two files.
 
+## Severity
+
+Always a warning.
+
 ## Example
 
 ```resnet
@@ -44,18 +48,13 @@ network small {
     head  avgpool -> linear(10)
 }
 ```
-
-## Fix
-
-The unit goes with its docstring; comments stay. Unsafe: a file that imports this one may use it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from resdsl.diagnostics import Fix, Severity
-from resdsl.linter.edits import removal
+from resdsl.diagnostics import Severity
 from resdsl.linter.reads import unused_units
 from resdsl.linter.rule import Finding
 from resdsl.linter.subject import LintedFile
@@ -63,7 +62,9 @@ from resdsl.linter.subject import LintedFile
 
 def check(file: LintedFile) -> Iterator[Finding]:
     for unit in unused_units(file.tree.items):
-        fix = Fix("remove the unit", tuple(removal(file.tree, unit.span)), safe=False)
         yield Finding(
-            Severity.WARNING, f"no network of this file uses the unit `{unit.name.name}`", (unit.name.span,), fix=fix
+            Severity.WARNING,
+            f"no network of this file uses the unit `{unit.name.name}`",
+            (unit.name.span,),
+            help="remove it, unless another file imports it",
         )
