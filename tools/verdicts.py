@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
-from resdsl.analysis.path_gain import Gain, chain_gain, has_weights
+from resdsl.analysis.path_gain import Gain, chain_gain, has_weights, open_chance
 from resdsl.analysis.path_gain import Path as DirectPath
 from resdsl.diagnostics import Severity
 from resdsl.linter.rule import Finding, Rule
@@ -76,18 +76,20 @@ TABLE_2 = {
 @dataclass(frozen=True)
 class Verdict:
     """findings: what the rules say, the most severe of each. gain: of the shortcuts. left: log10 of the share of the
-    signal that goes straight through them. path: the whole network's."""
+    signal that goes straight through them. path: the whole network's. open: the chance that no ReLU behind an addition
+    closes it."""
 
     row: Row
     findings: Mapping[Rule, Severity]
     gain: Gain
     left: float
     path: DirectPath
+    open: float
 
     @property
     def decades(self) -> float:
         """What the path loses: through shortcuts and ReLUs behind additions; without end for norms there."""
-        return math.inf if self.path.norms else -self.left - math.log10(self.path.open)
+        return math.inf if self.path.norms else -self.left - math.log10(self.open)
 
 
 def verdict(of: Row) -> Verdict:
@@ -104,7 +106,7 @@ def verdict(of: Row) -> Verdict:
             found[rule] = max(severities, key=lambda severity: severity.rank)
     whole = linted.paths[-1]
     assert whole.gain is not None, f"{of.network} has no closed form"
-    return Verdict(of, found, whole.gain, straight(network), whole)
+    return Verdict(of, found, whole.gain, straight(network), whole, behind_additions(network))
 
 
 def about(finding: Finding, network: LintedNetwork) -> bool:
@@ -128,6 +130,14 @@ def straight(network: Network) -> float:
                     assert gain is not None, f"{run.unit.label} has no closed form"
                     total += run.count * (gain.mean + sum(map(kept, chain)))
     return total
+
+
+def behind_additions(network: Network) -> float:
+    """The chance that no ReLU behind an addition closes the path."""
+    runs = (run for stage in network.stages for part in stage if isinstance(part, op.Units) for run in part.runs)
+    return open_chance(
+        sum(run.count for run in runs if any(isinstance(element, op.Relu) for element in run.unit.after))
+    )
 
 
 def kept(element: op.Element) -> float:
@@ -233,7 +243,7 @@ def page() -> str:
     second = {depth: [verdict(of) for of in rows] for depth, rows in TABLE_2.items()}
     for at_110, at_164 in zip(second[110], second[164], strict=True):
         errors = f"{shown(at_110.row.error)} | {shown(at_164.row.error)}"
-        through = "no closed form" if at_110.path.norms else f"{100 * at_110.path.open:.3g} %"
+        through = "no closed form" if at_110.path.norms else f"{100 * at_110.open:.3g} %"
         lines.append(f"| {at_110.row.name} | {errors} | {through} | {told(at_110)} | {told(at_164)} |")
     lines += ["", "*Straight through* is here the chance that no ReLU behind an addition closes the path.", ""]
     for depth, found in second.items():

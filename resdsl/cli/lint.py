@@ -77,8 +77,6 @@ def command(
         raise click.UsageError(f"--add-allow and {'--fix' if fixing else '--diff'} exclude each other")
     if out != "-" and (allowing or diffing):
         raise click.UsageError(f"-o is for findings: {'--add-allow' if allowing else '--diff'} writes none")
-    if least != Severity.NOTE.value and (fixing or diffing):
-        raise click.UsageError(f"--min-severity and {'--diff' if diffing else '--fix'} exclude each other")
     if (form or counting) and (allowing or diffing):
         told = "--statistics" if counting else "--format"
         raise click.UsageError(f"{told} is for findings: {'--add-allow' if allowing else '--diff'} writes none")

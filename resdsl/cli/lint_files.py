@@ -186,7 +186,7 @@ class Work:
     def left(self, source: Source, file: File, selection: Selection) -> list[Diagnostic]:
         """What is found in a source, without the fixes that were tried in vain. Raises SpecError."""
         with _reading(source.name):
-            fixed = fix_source(source, _standing(file), selection, self.options, unsafe=self.unsafe)
+            fixed = fix_source(source, _standing(file), selection, self.options, unsafe=self.unsafe, least=self.least)
             if fixed.text == source.text:
                 return fixed.remaining
             return lint_source(source, _standing(file), selection, self.options)
@@ -197,7 +197,7 @@ class Work:
             case Mode.REPORT:
                 return source.text, 0, lint_source(source, path, selection, self.options)
             case Mode.FIX | Mode.DIFF:
-                fixed = fix_source(source, path, selection, self.options, unsafe=self.unsafe)
+                fixed = fix_source(source, path, selection, self.options, unsafe=self.unsafe, least=self.least)
                 told = fixed.remaining if self.mode is Mode.FIX else _errors(fixed.remaining)
                 return fixed.text, fixed.applied, told
             case Mode.ALLOW:

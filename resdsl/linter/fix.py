@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from resdsl import spec as specs
-from resdsl.diagnostics import Diagnostic, Edit, Fix, SpecError
+from resdsl.diagnostics import Diagnostic, Edit, Fix, Severity, SpecError
 from resdsl.linter.edits import applied, overlap
 from resdsl.linter.run import build_networks, told
 from resdsl.linter.select import Selection
@@ -36,14 +36,22 @@ class Fixed:
         return sum(self.rules.values())
 
 
-def fix_source(source: Source, path: Path | None, selection: Selection, options: Options, *, unsafe: bool) -> Fixed:
+def fix_source(
+    source: Source,
+    path: Path | None,
+    selection: Selection,
+    options: Options,
+    *,
+    unsafe: bool,
+    least: Severity = Severity.NOTE,
+) -> Fixed:
     """The source with the safe fixes of the selected rules, or with all of them; as it is if it does not check.
 
     Each round applies those that do not overlap, in order of place: first what mends suppressions, which decide about
     the rest, then the safe ones, then the unsafe ones. A fix that would break the file, or a safe one that would change
-    a network, is left out, and no longer among the fixes of what remains.
+    a network, is left out, and no longer among the fixes of what remains. least: what is less severe is not mended.
     """
-    mending = _Mending(path, selection, options)
+    mending = _Mending(path, selection, options, least)
     state = mending.linted(source)
     counts: Counter[str] = Counter()
     met = {source.text}
@@ -76,10 +84,11 @@ class _Linted:
 
 
 class _Mending:
-    def __init__(self, path: Path | None, selection: Selection, options: Options) -> None:
+    def __init__(self, path: Path | None, selection: Selection, options: Options, least: Severity) -> None:
         self.path = path
         self.selection = selection
         self.options = options
+        self.least = least
         self.refused: set[_Refused] = set()
 
     def linted(self, source: Source) -> _Linted:
@@ -114,8 +123,8 @@ class _Mending:
         return self.linted(Source(before.source.name, applied(before.source.text, edits))) if edits else before
 
     def is_applicable(self, state: _Linted, diagnostic: Diagnostic) -> bool:
-        """Whether it has a fix, all of it in this file, of edits that leave each other alone, and not refused."""
-        if diagnostic.fix is None or not diagnostic.fix.edits:
+        """Whether it is severe enough and has a fix, all of it in this file, of edits that leave each other alone, and not refused."""
+        if diagnostic.fix is None or not diagnostic.fix.edits or diagnostic.severity.rank < self.least.rank:
             return False
         edits = diagnostic.fix.edits
         return (

@@ -138,6 +138,12 @@ def test_least_severity() -> None:
     assert (clean.exit_code, clean.stdout) == (0, "All clean: 1 file.\n")
     counts = lint("--min-severity", "error", "a.resnet", "--statistics")
     assert counts.stdout.startswith("     1 SC001 shortcut-scale\nFound 1 error in 1 file.\n")
+    difference = lint("--diff", "--unsafe-fixes", "--min-severity", "error", "a.resnet").stdout
+    assert ("-    shortcut  scale(0.5)" in difference, "-    let" in difference) == (True, False)
+    mended = lint("--fix", "--unsafe-fixes", "--min-severity", "error", "a.resnet")
+    assert (mended.exit_code, mended.stdout) == (0, "Fixed 1 finding in 1 file.\nAll clean: 1 file.\n")
+    assert Path("a.resnet").read_text(encoding="utf-8") == LET
+    put(a=BOTH)
     assert lint("--add-allow", "--min-severity", "error", "a.resnet").exit_code == 0
     assert "allow shortcut-scale" in Path("a.resnet").read_text()
     assert "unused-let" not in Path("a.resnet").read_text()
@@ -173,7 +179,6 @@ def test_findings_and_errors_of_a_file_stand_in_order() -> None:
         (("",), "a PATH is empty"),
         (("-o", "a.resnet", "a.resnet"), "-o a.resnet is one of the files to lint"),
         (("-o", "./a.resnet", "--fix"), "-o ./a.resnet is one of the files to lint"),
-        (("--min-severity", "error", "--fix"), "--min-severity and --fix exclude each other"),
         (("--statistics", "--format", "json"), "--statistics and --format json exclude each other"),
         (("--stdin-filename", "b.resnet", "a.resnet"), "--stdin-filename is for standard input"),
         (("--nope",), "No such option"),
