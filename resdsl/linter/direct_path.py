@@ -143,6 +143,12 @@ def _after(unit: op.Unit) -> tuple[op.Chain, Shape]:
 
 
 def _effect(group: Group, part: Callable[[op.Unit], tuple[op.Chain, Shape]]) -> Effect:
+    if part not in group.alike.measured:
+        group.alike.measured[part] = _measured(group, part)
+    return group.alike.measured[part]
+
+
+def _measured(group: Group, part: Callable[[op.Unit], tuple[op.Chain, Shape]]) -> Effect:
     total: Gain | None = Gain()
     kept, relus = 0.0, 0
     weights = norms = False

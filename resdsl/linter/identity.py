@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_left
+from itertools import islice, takewhile
 
 from resdsl.diagnostics import Edit, Fix
 from resdsl.linter.shortcuts import first_operator
@@ -13,7 +14,6 @@ from resdsl.network.shapes import ShapeError, branch_output, chain_output, short
 from resdsl.source import Span
 from resdsl.syntax import nodes
 from resdsl.syntax.nodes import ClauseKind
-from resdsl.syntax.walk import expressions, walk
 
 
 def writing_identity(file: LintedFile, group: Group) -> Fix | None:
@@ -25,12 +25,10 @@ def writing_identity(file: LintedFile, group: Group) -> Fix | None:
     span = _written(file, group)
     if span is None or _stands_elsewhere(file, span):
         return None
-    misfits = [
-        (network, site) for network in file.networks for site in network.sites if not _fits_without(network, site, span)
-    ]
+    misfits = [each for each in file.shortcuts_at(span) if not _fits_without(*each, span)]
     if all(has_projection(file, network, site) for network, site in misfits):
         return file.replacing("write `identity`", span, "identity")
-    unit = written_unit(file, group.network, group.sites[0])
+    unit = written_unit(file, group.network, group.own[0])
     clause = clause_of(unit, ClauseKind.SHORTCUT) if unit is not None else None
     if unit is None or clause is None or clause.value.span != span or clause_of(unit, ClauseKind.PROJECTION):
         return None
@@ -76,19 +74,18 @@ def _written(file: LintedFile, group: Group) -> Span | None:
     name = OPERATOR_NAMES[type(_operator(group))]
     if not file.is_here(span) or span.text.partition("(")[0].strip() != name:
         return None
-    chain = next((node for node in _chains(file) if any(link.span == span for link in node.links)), None)
+    chain = file.chains.get((span.start, span.end))
     if chain is None:
         return span
-    on_shortcut = {each for each, _ in _operators(group.network, group.sites[0])}
+    on_shortcut = {each for each, _ in group.network.on_shortcut(group.own[0])}
     return chain.span if all(link.span in on_shortcut for link in chain.links) else None
 
 
 def _stands_elsewhere(file: LintedFile, span: Span) -> bool:
     """Whether a part of a network that is on no shortcut was written there."""
+    first = bisect_left(file.elsewhere, (span.start, 0))
     return any(
-        "/shortcut" not in pointer and location.file == span.source.name and _holds(span, span.source.span(location))
-        for network in file.networks
-        for pointer, location in network.network.spans.items()
+        end <= span.end for _, end in takewhile(lambda each: each[0] <= span.end, islice(file.elsewhere, first, None))
     )
 
 
@@ -98,21 +95,9 @@ def _operator(group: Group) -> op.Operator:
     return element
 
 
-def _chains(file: LintedFile) -> Iterator[nodes.Chain]:
-    for item in file.tree.items:
-        for expression in expressions(item):
-            yield from (node for node in walk(expression) if isinstance(node, nodes.Chain))
-
-
-def _operators(network: LintedNetwork, site: Site) -> Iterator[tuple[Span, op.Element]]:
-    """What stands on a unit's shortcut, and where that was written."""
-    for index, element in enumerate(site.unit.shortcut.chain or ()):
-        yield network.spans(f"{site.pointer}/shortcut/chain/{index}")[0], element
-
-
 def _fits_without(network: LintedNetwork, site: Site, span: Span) -> bool:
     """Whether a unit's shortcut still fits without what was written there."""
-    written = list(_operators(network, site))
+    written = list(network.on_shortcut(site))
     rest = tuple(element for where, element in written if not _holds(span, where))
     try:
         return len(rest) == len(written) or chain_output(rest, shortcut_input(site.unit)) == branch_output(site.unit)

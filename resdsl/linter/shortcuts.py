@@ -73,7 +73,7 @@ def shortcuts(file: LintedFile, kind: Kind) -> Iterator[Group]:
         elif sites:
             groups = network.grouped(sites, "shortcut/chain/0")
             changing = [site for site in network.sites if site.unit.changes_shape]
-            groups = [replace(group, sites=(*group.sites, *_sharing(group, changing))) for group in groups]
+            groups = [replace(group, own=(*group.own, *_sharing(group, changing))) for group in groups]
             yield from together(groups, _chain)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from resdsl.analysis.path_gain import Path, paths
 from resdsl.diagnostics import Fix
@@ -17,6 +19,7 @@ from resdsl.network.network import Network
 from resdsl.semantics.program import Module, NetworkDeclaration
 from resdsl.source import Source, Span
 from resdsl.syntax import nodes
+from resdsl.syntax.walk import expressions, walk
 
 if TYPE_CHECKING:
     from resdsl.linter.rule import Rule
@@ -56,33 +59,21 @@ class Site:
         return self.run.count * self.on_path
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Group:
-    """Units of one network of which the same place in the source says something.
+@dataclass(eq=False)
+class Alike:
+    """Units of one network of which the same is told, wherever that is written: what they do to the path they do together.
 
-    sites: those units first, then what other places say the same of: what they do to the path they do together.
-    elsewhere: how many of the units are the others'.
+    measured: what rules have found out about all of them, which is many times as much work as there are places.
     """
 
-    network: LintedNetwork
-    pointer: str
     sites: tuple[Site, ...]
-    elsewhere: int = 0
+    measured: dict[object, Any] = field(default_factory=dict[object, Any])
 
-    @property
-    def spans(self) -> tuple[Span, ...]:
-        return self.network.spans(self.pointer)
-
-    @property
-    def unit(self) -> op.Unit:
-        """The first of them."""
-        return self.sites[0].unit
-
-    @property
+    @cached_property
     def copies(self) -> int:
         return sum(site.copies for site in self.sites)
 
-    @property
+    @cached_property
     def path(self) -> tuple[Site, ...]:
         """Those that stand behind each other on one path; of several paths the longest."""
         paths: dict[str, list[Site]] = {}
@@ -90,10 +81,48 @@ class Group:
             paths.setdefault(site.path, []).append(site)
         return tuple(max(paths.values(), key=lambda sites: sum(site.length for site in sites)))
 
-    @property
+    @cached_property
     def length(self) -> int:
         """How many copies stand behind each other on that path."""
         return sum(site.length for site in self.path)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Group:
+    """Units of one network of which one place in the source says something.
+
+    own: those units. alike: they, and those of which other places say the same.
+    """
+
+    network: LintedNetwork
+    pointer: str
+    own: tuple[Site, ...]
+    alike: Alike
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        return self.network.spans(self.pointer)
+
+    @property
+    def unit(self) -> op.Unit:
+        """The first of its own."""
+        return self.own[0].unit
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        return self.alike.sites
+
+    @property
+    def copies(self) -> int:
+        return self.alike.copies
+
+    @property
+    def path(self) -> tuple[Site, ...]:
+        return self.alike.path
+
+    @property
+    def length(self) -> int:
+        return self.alike.length
 
     @property
     def shortened(self) -> str:
@@ -103,24 +132,24 @@ class Group:
     @property
     def label(self) -> str:
         """`18 of them`, where other places say the same of more."""
-        return f"{self.copies - self.elsewhere:,} of them" if self.elsewhere else ""
+        return "" if len(self.own) == len(self.sites) else f"{sum(site.copies for site in self.own):,} of them"
 
 
 def together(groups: list[Group], part: Callable[[op.Unit], op.Chain]) -> Iterator[Group]:
-    """The groups of one network, each with the sites of the others on its path that are alike.
+    """The groups of one network, each beside the others on its path that are alike.
 
     These stand in as many units, and have the same operators, whatever their arguments, in `part`.
     """
-    kinds = {group.pointer: (group.sites[0].nesting, [type(each) for each in part(group.unit)]) for group in groups}
+    kinds: dict[tuple[object, ...], list[Group]] = {}
     for group in groups:
-        others = [
-            site
-            for other in groups
-            if other is not group and kinds[other.pointer] == kinds[group.pointer]
-            for site in other.sites
-        ]
-        elsewhere = sum(site.copies for site in others)
-        yield replace(group, sites=(*group.sites, *others), elsewhere=elsewhere) if others else group
+        kinds.setdefault((group.own[0].nesting, *map(type, part(group.unit))), []).append(group)
+    alike = {
+        group.pointer: each
+        for members in kinds.values()
+        for each in [Alike(tuple(site for member in members for site in member.own))]
+        for group in members
+    }
+    return (replace(group, alike=alike[group.pointer]) for group in groups)
 
 
 @dataclass(eq=False)
@@ -167,6 +196,11 @@ class LintedNetwork:
             pointer = pointer.rpartition("/")[0]
         return (*found, self.declaration.node.name.span)
 
+    def on_shortcut(self, site: Site) -> Iterator[tuple[Span, op.Element]]:
+        """What stands on a unit's shortcut, and where that was written."""
+        for index, element in enumerate(site.unit.shortcut.chain or ()):
+            yield self.spans(f"{site.pointer}/shortcut/chain/{index}")[0], element
+
     def grouped(self, sites: Iterable[Site], part: str) -> list[Group]:
         """The sites by where their `part` was written, as in `shortcut/chain/0`."""
         return [group for group, _ in self.grouped_parts((site, f"{site.pointer}/{part}", None) for site in sites)]
@@ -183,8 +217,9 @@ class LintedNetwork:
             shown = next((span for span in spans if span.source is own), spans[0])
             places.setdefault((spans[0], shown), []).append(part)
         return [
-            (Group(self, members[0][1], tuple(site for site, _, _ in members)), [found for _, _, found in members])
+            (Group(self, members[0][1], sites, Alike(sites)), [found for _, _, found in members])
             for members in places.values()
+            for sites in [tuple(site for site, _, _ in members)]
         ]
 
 
@@ -218,6 +253,52 @@ class LintedFile:
     def shown(self, spans: tuple[Span, ...]) -> Span:
         """The first of the spans that stands in this file; the first of all if none does."""
         return next((span for span in spans if self.is_here(span)), spans[0])
+
+    @cached_property
+    def chains(self) -> dict[tuple[int, int], nodes.Chain]:
+        """The outermost chains, by where each of their links begins and ends."""
+        found: dict[tuple[int, int], nodes.Chain] = {}
+        for item in self.tree.items:
+            for expression in expressions(item):
+                for node in walk(expression):
+                    if isinstance(node, nodes.Chain):
+                        for link in node.links:
+                            found.setdefault((link.span.start, link.span.end), node)
+        return found
+
+    def shortcuts_at(self, span: Span) -> list[tuple[LintedNetwork, Site]]:
+        """The units of which something on the shortcut was written at this place of this file."""
+        first = bisect_left(self._on_shortcuts, span.start, key=lambda each: each[0])
+        found: dict[int, tuple[LintedNetwork, Site]] = {}
+        for start, end, network, site in islice(self._on_shortcuts, first, None):
+            if start > span.end:
+                break
+            if end <= span.end:
+                found[id(site)] = (network, site)
+        return list(found.values())
+
+    @cached_property
+    def _on_shortcuts(self) -> list[tuple[int, int, LintedNetwork, Site]]:
+        """What stands on shortcuts and was written in this file, by place."""
+        found = [
+            (span.start, span.end, network, site)
+            for network in self.networks
+            for site in network.sites
+            for span, _ in network.on_shortcut(site)
+            if self.is_here(span)
+        ]
+        return sorted(found, key=lambda each: each[:2])
+
+    @cached_property
+    def elsewhere(self) -> list[tuple[int, int]]:
+        """Where in this file parts of networks were written that are on no shortcut, by place."""
+        return sorted(
+            (span.start, span.end)
+            for network in self.networks
+            for pointer, location in network.network.spans.items()
+            if "/shortcut" not in pointer and location.file == self.source.name
+            for span in [self.source.span(location)]
+        )
 
     def suppressions(self, source: Source) -> list[Allowed]:
         """What comments allow in this file or one that it imports: the author of a unit may have said why it is so."""

@@ -112,7 +112,11 @@ def _advice(group: Group) -> str:
 
 def _kept(group: Group, bias: PerCopy | None = None) -> float:
     """log10 of what the gates of a group, with another bias if one is given, leave of the signal."""
-    return sum(_gate_mean(site, bias) for site in group.path)
+    known = group.alike.measured
+    key = (_kept, bias)
+    if key not in known:
+        known[key] = sum(_gate_mean(site, bias) for site in group.path)
+    return known[key]
 
 
 def _gate_mean(site: Site, bias: PerCopy | None) -> float:

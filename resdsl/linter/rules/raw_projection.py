@@ -131,7 +131,7 @@ def _lead(unit: op.Unit) -> list[str]:
 
 def _activated(file: LintedFile, group: Group) -> Fix | None:
     """`activated` in the place of the `input` that the clause says, if it does."""
-    unit = written_unit(file, group.network, group.sites[0])
+    unit = written_unit(file, group.network, group.own[0])
     for item in unit.body if unit is not None else ():
         match item:
             case nodes.Clause(value=value, tap=nodes.Name(name="input", span=tap)) if value.span == group.spans[0]:

@@ -100,7 +100,7 @@ def check(file: LintedFile) -> Iterator[Finding]:
 
 
 def _fix(file: LintedFile, group: Group) -> Fix | None:
-    unit = written_unit(file, group.network, group.sites[0])
+    unit = written_unit(file, group.network, group.own[0])
     clause = clause_of(unit, ClauseKind.SHORTCUT) if unit is not None else None
     if clause is None or not isinstance(clause.tap, nodes.Name) or clause.tap.name != "activated":
         return None

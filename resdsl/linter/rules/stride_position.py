@@ -90,7 +90,7 @@ def check(file: LintedFile) -> Iterator[Finding]:
         if any(_SAID.search(doc) for doc in _docs(network)):
             continue
         for group, (first, *_) in network.grouped_parts(_striding(network)):
-            if _is_said(file, written_unit(file, network, group.sites[0])):
+            if _is_said(file, written_unit(file, network, group.own[0])):
                 continue
             height, width = first.kernel
             yield Finding(
