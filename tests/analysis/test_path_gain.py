@@ -293,3 +293,22 @@ def test_stacks_by_simulation(shortcut: str, units: int) -> None:
     error = np.std(measured, axis=0, ddof=1) / math.sqrt(seeds)
     assert forward == pytest.approx(10**gain.forward, rel=0.03, abs=5 * float(error[1]))
     assert mean == pytest.approx(10**gain.mean, rel=0.03, abs=5 * float(error[0]) + 0.01)
+
+
+def test_convolutions_typically_lose_what_they_gain_on_average() -> None:
+    """He's second moment doubles in each, a mean of few large values: the logarithm grows by psi(C / 2) + ln(4 / C) a unit."""
+    width, units, seeds = 16, 20, 200
+    unit = f"unit u {{ branch linear({width}, bias = false, init = zero) shortcut linear(bias = false) }}"
+    text = f"resnet 1\n{unit}\nnetwork n {{ input {width} stage {units} * u }}\n"
+    gain = paths(build(text))[-1].gain
+    assert gain is not None
+    assert gain.forward == pytest.approx(units * math.log10(2))
+    found: list[float] = []
+    for seed in range(seeds):
+        x = torch.randn(1, width, generator=torch.Generator().manual_seed(seed))
+        y = resdsl.load(text, seed=seed)(x).detach()
+        found.append(math.log(float(y.square().sum() / x.square().sum())))
+    typical = units * (float(torch.special.digamma(torch.tensor(width / 2))) + math.log(4 / width))
+    error = np.std(found, ddof=1) / math.sqrt(seeds)
+    assert np.mean(found) == pytest.approx(typical, abs=5 * float(error))
+    assert typical < units * math.log(2) - 1

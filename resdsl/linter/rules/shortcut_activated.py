@@ -10,8 +10,8 @@ defect.
 ## Evidence
 
 He et al. 2016, Fig. 4 (e), takes the shortcut before BN and ReLU; ResNet-110 on CIFAR-10 has 6.37 %. With BN and ReLU
-on the path behind the addition, Table 2 (b), it has 8.17 %, and ResNet-164 has 6.50 instead of 5.46 %. Untrained, a
-ReLU alone passes half of a signal of either sign alike, so 54 pass 5.6e-17.
+on the path behind the addition, Table 2 (b), it has 8.17 %, and ResNet-164 has 6.50 instead of 5.46 %. A ReLU alone on
+the path leaves it open with a chance of C(2l, l) / 4^l over l units, 7.7 % over 54, as one behind the addition does.
 
 ## Severity
 
