@@ -12,8 +12,7 @@ He et al. 2016, Tables 2 and 3, CIFAR-10, ReLU behind the addition against full 
 
 ## Severity
 
-By the chance that the path stays open, for ReLUs; by the number of units for other activations. What else stands behind
-the additions counts besides.
+By the chance that the path stays open, for ReLUs; by the number of units for other activations.
 
 ## Example
 
