@@ -84,9 +84,16 @@ def lint_file(file: LintedFile, selection: Selection) -> list[Diagnostic]:
 
 
 def _is_allowed(file: LintedFile, rule: Rule, finding: Finding) -> bool:
-    """Whether a comment allows it, in any line where it was written or where the linted file brings it in."""
+    """Whether a comment allows it, in any line where it was written or where the linted file brings it in.
+
+    In an imported file the clause that uses a value counts with the value.
+    """
+    origin = finding.spans[0]
+    spans = {origin, file.shown(finding.spans)}
+    if not file.is_here(origin):
+        spans |= {span for span in finding.spans if span.source is origin.source}
     allowed = False
-    for span in {finding.spans[0], file.shown(finding.spans)}:
+    for span in spans:
         place = span.location()
         for comment in file.suppressions(span.source):
             if comment.rule in (rule.name, rule.code) and comment.speaks_of(place.line, place.end_line):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import resdsl
 from resdsl.linter.fix import fix_source
 from resdsl.linter.run import lint_source, lint_spec
 from resdsl.linter.select import Selection
@@ -249,3 +250,14 @@ def test_a_suppression_is_judged_where_its_rule_has_looked() -> None:
 def test_a_suppression_that_another_makes_unused_is_used() -> None:
     text = FILE.replace(LINE, f"    # resdsl: allow shortcut-scale (one)\n{LINE[:-1]}  # resdsl: allow SC001 (two)\n")
     assert found(f"# resdsl: allow-file SC001 (three)\n{text}") == []
+
+
+@pytest.mark.parametrize("line", ["let half = scale(0.5)", "shortcut half"])
+def test_the_author_of_an_imported_unit_allows_at_the_value_or_at_its_use(tmp_path: Path, line: str) -> None:
+    unit = "resnet 1\nlet half = scale(0.5)\nunit u {\n    branch conv(3x3, 4) -> conv(3x3, 4)\n    shortcut half\n}\n"
+    network = tmp_path / "network.resnet"
+    network.write_text('resnet 1\nimport "unit.resnet"\nnetwork n { input 4x8x8 stage 9 * u }\n')
+    (tmp_path / "unit.resnet").write_text(unit)
+    assert [each.name for each in resdsl.lint(network, "SC")] == ["shortcut-scale"]
+    (tmp_path / "unit.resnet").write_text(unit.replace(line, f"{line}  # resdsl: allow shortcut-scale (meant)"))
+    assert resdsl.lint(network, "SC") == []
