@@ -5,7 +5,8 @@
 1. Many files: FILES spec files in a temporary folder, no two alike (six kinds of network: original, pre-activated and
    bottleneck ResNets, gates, scaled shortcuts, a wide ResNet with an alias; depths, widths and classes differ), and
    `resdsl.lint` of each in one process, one thread, rules and schema included. Beside it `resdsl lint FOLDER`, a whole process
-   that may use every core. Median of three rounds.
+   that may use every core. Median of three rounds. A loop of ten million additions is timed in each round: machines that
+   share their cores differ by a factor of two from minute to minute, and the ratio to it does not.
 2. Cold: `resdsl lint specs/preact1001.resnet` beside `python -c "import lark, jsonschema"`, interleaved, 11 pairs after one that is
    not counted; the ratio of the medians.
 
@@ -83,8 +84,14 @@ def many(folder: Path, files: int) -> dict[str, float]:
         path.write_text(spec(number), encoding="utf-8")
     inside: list[float] = []
     command: list[float] = []
+    loop: list[float] = []
     resdsl.lint(paths[0])
     for _ in range(3):
+        start = time.perf_counter()
+        total = 0
+        for number in range(10_000_000):
+            total += number
+        loop.append(time.perf_counter() - start)
         start = time.perf_counter()
         found = sum(len(resdsl.lint(path)) for path in paths)
         inside.append(time.perf_counter() - start)
@@ -93,7 +100,14 @@ def many(folder: Path, files: int) -> dict[str, float]:
         done = subprocess.run([RESDSL, "lint", "--format", "concise", folder], capture_output=True, check=False)
         command.append(time.perf_counter() - start)
         assert done.returncode == 1, done.stderr.decode()
-    return {"files": files, "in_process": median(inside), "command": median(command)}
+    return {
+        "files": files,
+        "loop": median(loop),
+        "in_process": median(inside),
+        "command": median(command),
+        "in_process_loops": median(each / unit for each, unit in zip(inside, loop, strict=True)),
+        "command_loops": median(each / unit for each, unit in zip(command, loop, strict=True)),
+    }
 
 
 def cold() -> dict[str, float]:
