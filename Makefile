@@ -12,6 +12,7 @@ format:                                       ## rewrite the sources
 lint:
 	ruff format --check .
 	ruff check .
+	resdsl lint --min-severity warning
 
 types:
 	pyright
