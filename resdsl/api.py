@@ -88,11 +88,11 @@ def lint(
     [('shortcut-scale', 'error')]
     """
     from resdsl.linter.run import lint_spec
-    from resdsl.linter.select import selection
+    from resdsl.linter.select import selection, words
     from resdsl.linter.table import RULES
 
-    chosen = None if select is None else _words(select)
-    return lint_spec(spec, selection(chosen, _words(ignore or ()), RULES), _options(options))
+    chosen = None if select is None else words(select)
+    return lint_spec(spec, selection(chosen, words(ignore or ()), RULES), _options(options))
 
 
 def load(
@@ -162,12 +162,6 @@ def compile(
         raise fail("unknown-target", f"there is no target {target!r}", help=f"one of {', '.join(TARGETS)}")
     built = build(spec, network, parameters, options=options)
     return TARGETS[target].emit(Request(built, _source(weights), seed, opset, functions))
-
-
-def _words(words: str | Iterable[str]) -> tuple[str, ...]:
-    if not isinstance(words, str):
-        return tuple(words)
-    return tuple(word.strip() for word in words.split(",") if word.strip())
 
 
 def _options(options: Options | None) -> Options:

@@ -145,7 +145,7 @@ def _chain_path(section: str, chain: op.Chain, inner: dict[str, Path]) -> tuple[
 def _run_path(run: op.Run) -> Path:
     unit = run.unit
     after = unit.after if unit.shortcut.chain is not None else ()
-    has_norm = any(isinstance(element, op.BatchNorm | op.GroupNorm | op.LayerNorm) for element in after)
+    has_norm = has_norms(after)
     has_relu = any(isinstance(element, op.Relu) for element in after)
     projects = unit.changes_shape and has_weights(unit.shortcut.chain or ())
     has_relu = has_relu or (not projects and without_relus(_read_and_shortcut(unit))[1])
@@ -173,7 +173,7 @@ def without_relus(chain: op.Chain) -> tuple[op.Chain, bool]:
 
 def has_norms(chain: op.Chain) -> bool:
     """Whether a norm stands in the chain itself."""
-    return any(isinstance(element, op.BatchNorm | op.GroupNorm | op.LayerNorm) for element in chain)
+    return any(isinstance(element, op.NORMS) for element in chain)
 
 
 def over(gain: Gain | None, chain: op.Chain, copies: int) -> Gain | None:
@@ -234,7 +234,7 @@ def _gain(unit: op.Unit, chain: op.Chain) -> Gain | None:
     return None if shortcut is None or behind is None else shortcut.then(behind)
 
 
-AFTER_ADDITION = (op.Relu, op.BatchNorm, op.GroupNorm, op.LayerNorm)
+AFTER_ADDITION = (op.Relu, *op.NORMS)
 
 
 def chain_gain(chain: op.Chain, shape: Shape) -> Gain | None:
@@ -243,7 +243,7 @@ def chain_gain(chain: op.Chain, shape: Shape) -> Gain | None:
     centred = spread = True
     for element in chain:
         assert not isinstance(element, op.Units), "shortcuts hold no units"
-        mixes = isinstance(element, op.Conv | op.Linear | op.BatchNorm | op.GroupNorm | op.LayerNorm)
+        mixes = isinstance(element, (op.Conv, op.Linear, *op.NORMS))
         if mixes and not spread:  # some channels are zero: no one second moment stands for all
             return None
         if not centred and isinstance(element, AFTER_ADDITION):  # the mean of what comes in is not 0

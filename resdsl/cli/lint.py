@@ -15,7 +15,7 @@ from resdsl.diagnostics import Severity
 from resdsl.linter.config import Asked, Configurations, selection_for
 from resdsl.linter.files import File, Origin, Unreadable, files
 from resdsl.linter.report import FORMATS, statistics, summary
-from resdsl.linter.select import selection
+from resdsl.linter.select import selection, words
 from resdsl.linter.table import RULES
 from resdsl.linter.words import counted
 from resdsl.semantics.lower import DEFAULT_MAX_UNITS
@@ -88,7 +88,7 @@ def command(
         raise click.UsageError("--stdin-filename is for standard input: lint -")
     if "" in paths:
         raise click.UsageError("a PATH is empty: the current folder is .")
-    if select and not _words(select):
+    if select and not words(select):
         raise click.UsageError("--select names no rule")
     packaged = next((path for path in paths if path.startswith(STANDARD) and not Path(path).is_file()), None)
     if packaged and (allowing or (fixing and not diffing)):
@@ -96,7 +96,7 @@ def command(
     mode = Mode.ALLOW if allowing else Mode.DIFF if diffing else Mode.FIX if fixing else Mode.REPORT
     with reporting():
         work = Work(mode, library_options(root, max_units), unsafe, reason, Severity(least))
-        asked = Asked(selection(_words(select) if select else None, _words(ignore), RULES), bool(select))
+        asked = Asked(selection(words(select) if select else None, words(ignore), RULES), bool(select))
         configurations = Configurations(isolated)
         tasks = [  # all of them now, so that a configuration that is wrong is told before anything is written
             Task(found, selection_for(found.path, configurations.of(found.folder), asked))
@@ -134,10 +134,6 @@ def _tell(work: Work, form: str, out: str, *, counting: bool) -> int:
         write(encoded(told), out)
     click.echo(end, err=True, nl=False)
     return 1 if bad else 0
-
-
-def _words(options: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(word.strip() for option in options for word in option.split(",") if word.strip())
 
 
 def _is_among(out: str, tasks: Sequence[Job]) -> bool:

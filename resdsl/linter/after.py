@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import Enum
 
-from resdsl.linter.shortcuts import ACTIVATIONS, NORMS
 from resdsl.linter.subject import Group, LintedFile, together
 from resdsl.network import operators as op
+from resdsl.network.operators import ACTIVATIONS, NORMS
 
 
 class After(Enum):

@@ -18,11 +18,11 @@ from resdsl.analysis.path_gain import (
 )
 from resdsl.diagnostics import Severity
 from resdsl.linter.severity import CLOSED, EXPONENTIAL, LOST, MOMENT, WEIGHTS, drift, worst
-from resdsl.linter.shortcuts import ACTIVATIONS, NORMS
 from resdsl.linter.subject import Group, Site
 from resdsl.linter.words import power
 from resdsl.network import operators as op
 from resdsl.network.network import copy_of, varies
+from resdsl.network.operators import ACTIVATIONS, NORMS
 from resdsl.network.shapes import branch_output, shortcut_input
 from resdsl.network.types import Shape, Tap
 

@@ -8,13 +8,14 @@ from resdsl.diagnostics import Edit, Fix
 from resdsl.linter.main_path import End, ends
 from resdsl.linter.subject import Group, LintedFile, LintedNetwork
 from resdsl.linter.written_ends import leaving_out, sharing, written_clause
-from resdsl.semantics.values import PLACEMENTS
+from resdsl.network.operators import ACTIVATIONS, NORMS, OPERATOR_NAMES
+from resdsl.semantics.values import PLACEMENTS, Setting
 from resdsl.source import Span
 from resdsl.syntax import nodes
 from resdsl.syntax.nodes import ClauseKind
 
-NORM_NAMES = ("norm", "bn", "groupnorm", "layernorm")
-ACTIVATION_NAMES = ("act", "relu", "gelu", "silu", "tanh", "sigmoid")
+NORM_NAMES = (Setting.NORM.value, *(OPERATOR_NAMES[kind] for kind in NORMS))
+ACTIVATION_NAMES = (Setting.ACT.value, *(OPERATOR_NAMES[kind] for kind in ACTIVATIONS))
 
 
 def preactivating(file: LintedFile, group: Group) -> Fix | None:

@@ -39,6 +39,12 @@ def _exactness(rule: Rule, word: str) -> int:
     return -1
 
 
+def words(texts: str | Iterable[str]) -> tuple[str, ...]:
+    """The words of one text or several, with commas between."""
+    given = (texts,) if isinstance(texts, str) else texts
+    return tuple(word.strip() for text in given for word in text.split(",") if word.strip())
+
+
 def selection(select: Sequence[str] | None, ignore: Iterable[str], rules: Sequence[Rule]) -> Selection:
     """The selection of these words. Raises SpecError for one that names no rule."""
     ignored = tuple(ignore)

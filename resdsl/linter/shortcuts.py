@@ -10,6 +10,7 @@ from typing import TypeVar
 from resdsl.analysis.path_gain import has_weights
 from resdsl.linter.subject import Group, LintedFile, Site, together
 from resdsl.network import operators as op
+from resdsl.network.operators import ACTIVATIONS, NORMS
 from resdsl.network.types import PerCopy, Tap
 
 _T = TypeVar("_T", bound=op.Operator)
@@ -55,10 +56,6 @@ def kind_of(unit: op.Unit) -> Kind | None:
             return Kind.PARTIAL
         case _:
             return Kind.OTHER
-
-
-NORMS = (op.BatchNorm, op.GroupNorm, op.LayerNorm)
-ACTIVATIONS = (op.Relu, op.Gelu, op.Silu, op.Tanh, op.Sigmoid)
 
 
 def shortcuts(file: LintedFile, kind: Kind) -> Iterator[Group]:

@@ -232,6 +232,9 @@ OPERATORS: dict[str, type[Operator]] = {
 
 OPERATOR_NAMES: dict[type[Operator], str] = {kind: name for name, kind in OPERATORS.items()}
 
+NORMS = (BatchNorm, GroupNorm, LayerNorm)
+ACTIVATIONS = (Relu, Gelu, Silu, Tanh, Sigmoid)
+
 PER_COPY_FIELDS: dict[type[Operator], tuple[str, ...]] = {
     Scale: ("factor", "branch"),
     Gate: ("bias",),

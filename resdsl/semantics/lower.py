@@ -14,8 +14,9 @@ from resdsl.diagnostics import Diagnostic, SpecError, fail, noting
 from resdsl.network import operators as op
 from resdsl.network.network import Network
 from resdsl.network.shapes import ShapeError, chain_output, output
-from resdsl.network.types import He, Image, Init, Shape, Tap, Vector
+from resdsl.network.types import Image, Shape, Tap, Vector
 from resdsl.semantics.build import Arguments, Fit, build_operator
+from resdsl.semantics.context import DEFAULT_SETTINGS, Context, Settings
 from resdsl.semantics.counting import Instance, UnitCounter, copies_of, too_deep
 from resdsl.semantics.evaluate import Evaluator, as_chain, too_many, too_many_parts, units_that_wait
 from resdsl.semantics.fitting import Fitted, fit_chain, misfit
@@ -24,7 +25,7 @@ from resdsl.semantics.placement import holds_chains, place, placed_size
 from resdsl.semantics.program import NetworkDeclaration
 from resdsl.semantics.runs import merge_runs
 from resdsl.semantics.scope import Place
-from resdsl.semantics.signatures import MAX_COUNT, SIGNATURES
+from resdsl.semantics.signatures import MAX_COUNT
 from resdsl.semantics.spans import Marks, Places
 from resdsl.semantics.values import (
     Bound,
@@ -39,7 +40,6 @@ from resdsl.semantics.values import (
     SettingUse,
     SizeValue,
     Value,
-    builtin_span,
     kind_of,
 )
 from resdsl.source import Span
@@ -54,49 +54,6 @@ MAX_LOWERED = 4
 """Operators of a network, each distinct unit counted once: so many times those that one chain may have."""
 MAX_DEPTH = 48
 """How deep units, chains in arguments, settings and values that wait for their place may stand in each other."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Settings:
-    """What `norm`, `act` and `init` stand for. Told apart by identity: chains may be long."""
-
-    norm: ChainValue
-    act: ChainValue
-    init: Init
-
-
-def _default(name: str) -> ChainValue:
-    return ChainValue((OperatorCall(SIGNATURES[name], (), builtin_span(name)),))
-
-
-DEFAULT_SETTINGS = Settings(_default("bn"), _default("relu"), He())
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """Where a chain stands.
-
-    place: the unit's place. fit: what unwritten channels and strides become, on shortcuts. on_shortcut: operators of
-    shortcuts may stand here, units may not. inside: of a partial or concat, so away from the addition. around: the
-    clause that brought in what has no place of its own. using: the settings whose chain this is a part of.
-    """
-
-    settings: Settings
-    place: Place
-    fit: Fit | None = None
-    on_shortcut: bool = False
-    inside: bool = False
-    holds_units: bool = True
-    around: Span | None = None
-    using: frozenset[Setting] = frozenset()
-
-    def within(self, use: SettingUse) -> Context:
-        """Where the chain of a setting stands that is used here. (Often called, and `replace` takes four times as long.)"""
-        using = self.using | {use.setting}
-        around = self.around or use.span
-        return Context(
-            self.settings, self.place, self.fit, self.on_shortcut, self.inside, self.holds_units, around, using
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,9 +69,9 @@ from resdsl.analysis.path_gain import has_weights
 from resdsl.diagnostics import Severity
 from resdsl.linter.main_path import Ends, Part, backwards, ends, first_of
 from resdsl.linter.rule import Finding
-from resdsl.linter.shortcuts import ACTIVATIONS, NORMS
 from resdsl.linter.subject import LintedFile
 from resdsl.network import operators as op
+from resdsl.network.operators import ACTIVATIONS, NORMS
 from resdsl.network.types import Tap
 
 

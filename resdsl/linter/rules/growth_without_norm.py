@@ -72,11 +72,11 @@ from resdsl.analysis.path_gain import AFTER_ADDITION, chain_gain, shortcut_gain
 from resdsl.linter.main_path import Part, chain_parts, main_path
 from resdsl.linter.rule import Finding
 from resdsl.linter.severity import MOMENT
-from resdsl.linter.shortcuts import NORMS
 from resdsl.linter.subject import LintedFile
 from resdsl.linter.words import counted, power
 from resdsl.network import operators as op
 from resdsl.network.network import copy_of, varies
+from resdsl.network.operators import NORMS
 from resdsl.network.shapes import branch_output
 
 _KNOWN = (op.Conv, op.Linear, op.Relu, op.Scale, op.Dropout, op.DropPath)

@@ -73,10 +73,10 @@ from dataclasses import MISSING, dataclass, fields
 from resdsl.diagnostics import Edit, Fix, Severity
 from resdsl.linter.main_path import End, Ends, Part, chain_parts, ends, entry, first_of
 from resdsl.linter.rule import Finding
-from resdsl.linter.shortcuts import ACTIVATIONS, NORMS
 from resdsl.linter.subject import LintedFile, LintedNetwork
 from resdsl.linter.written_ends import links, sharing, written_clause
 from resdsl.network import operators as op
+from resdsl.network.operators import ACTIVATIONS, NORMS
 from resdsl.semantics.values import format_number
 from resdsl.source import Span
 from resdsl.syntax.nodes import ClauseKind

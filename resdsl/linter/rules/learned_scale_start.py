@@ -72,12 +72,12 @@ from collections.abc import Iterator
 from resdsl.diagnostics import Fix, Severity
 from resdsl.linter.main_path import chain_parts, first_of
 from resdsl.linter.rule import Finding
-from resdsl.linter.shortcuts import NORMS
 from resdsl.linter.subject import LintedFile, LintedNetwork, Site
 from resdsl.linter.words import counted, power, several
 from resdsl.linter.zero_start import Zeros, start_of
 from resdsl.network import operators as op
 from resdsl.network.network import count_units
+from resdsl.network.operators import NORMS
 from resdsl.network.types import PerCopy
 from resdsl.source import Span
 from resdsl.syntax import nodes

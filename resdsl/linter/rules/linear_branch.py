@@ -59,10 +59,10 @@ from collections.abc import Iterator
 
 from resdsl.diagnostics import Severity
 from resdsl.linter.rule import Finding
-from resdsl.linter.shortcuts import ACTIVATIONS
 from resdsl.linter.subject import LintedFile, Site
 from resdsl.linter.words import counted
 from resdsl.network import operators as op
+from resdsl.network.operators import ACTIVATIONS
 
 _LEAST = 3
 _ENDS_ROW = (*ACTIVATIONS, op.MaxPool, op.SqueezeExcite, op.Units)

@@ -74,10 +74,10 @@ from collections.abc import Iterator
 from resdsl.diagnostics import Fix, Severity
 from resdsl.linter.main_path import backwards, ends, entry, first_of
 from resdsl.linter.rule import Finding
-from resdsl.linter.shortcuts import ACTIVATIONS, NORMS
 from resdsl.linter.subject import LintedFile, LintedNetwork
 from resdsl.linter.written_ends import leaving_out, sharing, written_clause
 from resdsl.network import operators as op
+from resdsl.network.operators import ACTIVATIONS, NORMS
 from resdsl.syntax import nodes
 from resdsl.syntax.nodes import ClauseKind
 

@@ -67,11 +67,10 @@ from resdsl.linter.direct_path import activations_behind, behind_additions, norm
 from resdsl.linter.main_path import Part, chain_parts, main_path
 from resdsl.linter.rule import Finding
 from resdsl.linter.severity import worst
-from resdsl.linter.shortcuts import ACTIVATIONS, NORMS
 from resdsl.linter.subject import Group, LintedFile, LintedNetwork, Site
 from resdsl.linter.words import counted, listed
 from resdsl.network import operators as op
-from resdsl.network.operators import OPERATOR_NAMES
+from resdsl.network.operators import ACTIVATIONS, NORMS, OPERATOR_NAMES
 from resdsl.network.types import Tap
 
 STANDING = (*NORMS, *ACTIVATIONS, op.Scale, op.Dropout, op.DropPath, op.SqueezeExcite)

@@ -73,11 +73,11 @@ from collections.abc import Iterator
 from resdsl.diagnostics import Fix, Severity
 from resdsl.linter.identity import written_unit
 from resdsl.linter.rule import Finding
-from resdsl.linter.shortcuts import ACTIVATIONS, NORMS
 from resdsl.linter.subject import Group, LintedFile
 from resdsl.linter.words import counted
 from resdsl.network import operators as op
 from resdsl.network.network import inner_chains
+from resdsl.network.operators import ACTIVATIONS, NORMS
 from resdsl.network.types import Tap
 from resdsl.syntax import nodes
 

@@ -69,11 +69,11 @@ from collections.abc import Iterator
 from resdsl.diagnostics import Severity
 from resdsl.linter.preactivate import preactivating
 from resdsl.linter.rule import Finding
-from resdsl.linter.shortcuts import ACTIVATIONS, NORMS
 from resdsl.linter.subject import LintedFile, Site
 from resdsl.linter.words import counted
 from resdsl.network import operators as op
 from resdsl.network.network import inner_chains
+from resdsl.network.operators import ACTIVATIONS, NORMS
 
 
 def check(file: LintedFile) -> Iterator[Finding]:
