@@ -146,7 +146,7 @@ def _draw_paths(name: str, found: list[DirectPath]) -> None:
         if path.relus:
             after.append(f"{path.relus} ReLU: open with {path.open:.2g}")
         if path.norms:
-            after.append(f"{path.norms} norms: exponential, no closed form")
+            after.append(f"{path.norms} norms: exponential, measure it")
         if path.between:
             after.append(f"{path.between} operators between units")
         table.add_row(path.section, str(path.units), *gains, str(path.projections or ""), "; ".join(after))

@@ -26,7 +26,7 @@ from resdsl.network.operators import ACTIVATIONS, NORMS
 from resdsl.network.shapes import branch_output, shortcut_input
 from resdsl.network.types import Shape, Tap
 
-NO_CLOSED_FORM = "what is left of the signal is exponential in their number, without a closed form"
+NO_CLOSED_FORM = "what is left of the signal is exponential in their number, without a closed form: measure it"
 NOTHING = 0.001
 """Decades that are no effect."""
 
