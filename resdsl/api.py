@@ -16,7 +16,8 @@ from resdsl.source import Source
 from resdsl.spec import Options, Parameter
 from resdsl.syntax import nodes
 from resdsl.syntax.parser import parse_file
-from resdsl.targets.table import DEFAULT_OPSET, TARGETS, Request
+from resdsl.targets.precision import Precision
+from resdsl.targets.table import TARGETS, Request
 
 if TYPE_CHECKING:
     import numpy as np
@@ -149,11 +150,15 @@ def compile(
     *,
     weights: str | os.PathLike[str] | Mapping[str, NDArray[np.generic]] | None = None,
     seed: int = 0,
-    opset: int = DEFAULT_OPSET,
+    opset: int | None = None,
     functions: bool = False,
+    precision: Precision = Precision.FP32,
     options: Options | None = None,
 ) -> bytes:
-    """The bytes of the file that `resdsl compile` would write: torch, onnx or json. Raises SpecError.
+    """The bytes of the file that `resdsl compile` would write: torch, onnx or json.
+
+    opset, functions, precision: of ONNX, see resdsl.targets.onnx.onnx_model. Raises SpecError, also where an ONNX model
+    needs a second file for its weights.
 
     >>> b"class Preact1001(nn.Module)" in compile("std/preact1001", "torch")
     True
@@ -161,7 +166,9 @@ def compile(
     if target not in TARGETS:
         raise fail("unknown-target", f"there is no target {target!r}", help=f"one of {', '.join(TARGETS)}")
     built = build(spec, network, parameters, options=options)
-    return TARGETS[target].emit(Request(built, _source(weights), seed, opset, functions))
+    return TARGETS[target].to_bytes(
+        Request(built, _source(weights), seed, opset, functions, precision, origin=specs.origin(spec, parameters))
+    )
 
 
 def _options(options: Options | None) -> Options:

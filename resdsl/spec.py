@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -122,6 +123,25 @@ def build(
     module = open_spec(spec, options)
     declaration = choose_network(module, network)
     return lower_network(declaration, _arguments(module, declaration, parameters or {}, options), options.max_units)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a network was made of.
+
+    sha256: of the file of the spec or document itself, a byte order mark left out; imports are not in it. parameters:
+    those that were given, as expressions.
+    """
+
+    sha256: str
+    parameters: Mapping[str, str]
+
+
+def origin(spec: str | os.PathLike[str] | Source, parameters: Mapping[str, Parameter] | None = None) -> Origin:
+    """What `build` makes a network of, for the records. Raises SpecError if the spec cannot be read."""
+    source = _read_document(spec) if _is_document(spec) else locate(spec)[0]
+    expressions = {name: _expression_text(name, value).strip() for name, value in (parameters or {}).items()}
+    return Origin(hashlib.sha256(source.text.encode("utf-8", "surrogatepass")).hexdigest(), expressions)
 
 
 def check(spec: str | os.PathLike[str] | Source, options: Options = Options()) -> list[Diagnostic]:

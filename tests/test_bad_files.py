@@ -179,8 +179,8 @@ def test_more_weights_than_a_file_holds(text: str) -> None:
     with pytest.raises(SpecError) as caught:
         api.compile(text, "onnx")
     (found,) = caught.value.diagnostics
-    assert found.code == "weights-too-large"
-    assert re.search(r"the weights of n take [\d,.]+ GiB, and an ONNX file holds less than 2", found.message)
+    assert found.code == "external-data"
+    assert re.search(r"the weights of n take [\d,.]+ GiB, and an ONNX file by itself holds less than 2", found.message)
     assert api.compile(text, "torch").startswith(b'"""')
 
 

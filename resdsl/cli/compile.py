@@ -16,8 +16,9 @@ from resdsl.cli.options import (
     reporting,
     weights_options,
 )
-from resdsl.cli.writing import write
-from resdsl.targets.table import DEFAULT_OPSET, TARGETS, Request
+from resdsl.cli.writing import writing
+from resdsl.spec import origin
+from resdsl.targets.table import DATA_SUFFIX, TARGETS, Request
 
 
 @click.command("compile", no_args_is_help=True)
@@ -26,8 +27,9 @@ from resdsl.targets.table import DEFAULT_OPSET, TARGETS, Request
 @click.option("-o", "--output", "out", metavar="OUT", help="File to write, - for standard output.  [default: NAME.onnx; text goes to standard output]")  # fmt: skip
 @network_options
 @weights_options("the initialisation from --seed")
-@click.option("--opset", type=int, default=DEFAULT_OPSET, show_default=True, help="ONNX opset.")
+@click.option("--opset", type=int, help="ONNX opset.  [default: 21, 22 for bf16]")
 @click.option("--functions", is_flag=True, help="ONNX: one model-local function per distinct unit.")
+@click.option("--external-data", is_flag=True, help=f"ONNX: weights in OUT{DATA_SUFFIX}, as from 2 GiB of them on.")
 def command(
     spec: str,
     target: str,
@@ -38,8 +40,9 @@ def command(
     max_units: int,
     weights: str | None,
     seed: int,
-    opset: int,
+    opset: int | None,
     functions: bool,
+    external_data: bool,
 ) -> None:
     """Write a network of SPEC for a target.
 
@@ -53,14 +56,26 @@ def command(
     chosen = TARGETS[target]
     if not chosen.has_weights:
         given = click.get_current_context().get_parameter_source
-        for option in ("weights", "seed", "opset", "functions"):
+        for option in ("weights", "seed", "opset", "functions", "external_data"):
             if given(option) is ParameterSource.COMMANDLINE:
-                raise click.UsageError(f"--{option}: a {target} file holds no weights and no ONNX")
+                name = option.replace("_", "-")
+                raise click.UsageError(f"--{name}: a {target} file holds no weights and no ONNX")
     with reporting():
         options = library_options(root, max_units)
-        built = api.build(read_spec(spec), network, read_parameters(parameters), options=options)
-        data = chosen.emit(Request(built, weights, seed, opset, functions))
+        source, given_parameters = read_spec(spec), read_parameters(parameters)
+        built = api.build(source, network, given_parameters, options=options)
         path = out or ("-" if chosen.is_text else f"{built.name}{chosen.suffix}")
-        write(data, path)
+        request = Request(
+            built,
+            weights,
+            seed,
+            opset,
+            functions,
+            external_data=external_data or None,
+            origin=origin(source, given_parameters),
+        )
+        with writing(path) as output:
+            written = chosen.emit(request, output)
         if path != "-":
-            click.echo(f"{path}: {built.name}, {len(data):,} bytes", err=True)
+            also = f", {written.beside} beside it" if written.beside else ""
+            click.echo(f"{path}: {built.name}, {written.size:,} bytes{also}", err=True)

@@ -7,47 +7,156 @@ import os
 import stat
 import sys
 import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
-from resdsl.diagnostics import fail
+from resdsl.diagnostics import SpecError, fail
+from resdsl.targets.table import Output
 
 
 def write(data: bytes, out: str) -> None:
     """Writes a file whole or not at all; `-` is standard output. Raises SpecError if it cannot be written."""
+    with writing(out) as output:
+        output.stream.write(data)
+
+
+@contextmanager
+def writing(out: str) -> Generator[Output]:
+    """A stream whose bytes are the file `out` once the block is left, and files beside it; none of them if it fails.
+
+    `-` is standard output. What is not a file (a pipe, a device) is written as it comes. Raises SpecError if a file
+    cannot be written; an OSError that names a file is not about these, and passes.
+    """
     if out == "-":
         if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]
             raise fail("unwritable", "standard output is closed")
-        sys.stdout.buffer.write(data)
+        yield Output(sys.stdout.buffer)
         sys.stdout.buffer.flush()
         return
     if out.endswith(("/", os.sep)):
-        raise fail("unwritable", f"{out} is a folder", help="name a file with `-o`")
+        raise _is_folder(out)
     path = Path(out).resolve()
     try:
-        if path.exists() and not stat.S_ISREG(path.stat().st_mode):
-            if path.is_dir():
-                raise fail("unwritable", f"{out} is a folder", help="name a file with `-o`")
-            path.write_bytes(data)
-            return
-        if path.exists() and not os.access(path, os.W_OK):  # replacing it would ask its folder alone
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        _replace(path, data)
+        special = path.exists() and not path.is_file()
     except OSError as error:
-        if not path.parent.is_dir():
-            raise fail("unwritable", f"{out} cannot be written: there is no folder {path.parent}") from None
-        raise fail("unwritable", f"{out} cannot be written: {error.strerror or error}") from None
+        raise _unwritable(out, path, error) from None
+    if path.is_dir():
+        raise _is_folder(out)
+    with _into_stream(out, path) if special else _in_place(out, path) as output:
+        yield output
 
 
-def _replace(path: Path, data: bytes) -> None:
-    mask = os.umask(0)
-    os.umask(mask)
-    mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o666 & ~mask
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+@contextmanager
+def _into_stream(out: str, path: Path) -> Generator[Output]:
     try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-        os.chmod(name, mode)
-        os.replace(name, path)
+        stream = path.open("wb")
+    except OSError as error:
+        raise _unwritable(out, path, error) from None
+    try:
+        with stream:
+            yield Output(stream)
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise _unwritable(out, path, error) from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """A file that will stand at `path`."""
+
+    path: Path
+    temporary: Path
+    mode: int
+    stream: BinaryIO
+
+
+@contextmanager
+def _in_place(out: str, path: Path) -> Generator[Output]:
+    pending: list[_Pending] = []
+
+    def opened(out: str, path: Path) -> BinaryIO:
+        try:
+            pending.append(_open(path))
+        except OSError as error:
+            raise _unwritable(out, path, error) from None
+        return pending[-1].stream
+
+    def beside(ending: str) -> tuple[str, BinaryIO]:
+        name = path.name + ending
+        return name, opened(out + ending, path.with_name(name))
+
+    try:
+        yield Output(opened(out, path), beside)
+        for file in pending:
+            file.stream.close()
+            os.chmod(file.temporary, file.mode)
+    except BaseException as error:
+        _give_up(pending)
+        if not isinstance(error, OSError) or error.filename not in (None, *(str(file.temporary) for file in pending)):
+            raise
+        raise _unwritable(out, path, error) from None
+    try:
+        _replace(pending)
+    except OSError as error:
+        _give_up(pending)
+        raise _unwritable(out, path, error) from None
+
+
+def _open(path: Path) -> _Pending:
+    if path.exists():
+        if not path.is_file():
+            raise FileExistsError(errno.EEXIST, "it is there already, and no file")
+        if not os.access(path, os.W_OK):  # replacing it would ask its folder alone
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        mode = stat.S_IMODE(path.stat().st_mode)
+    else:
+        mask = os.umask(0)
+        os.umask(mask)
+        mode = 0o666 & ~mask
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    return _Pending(path, Path(name), mode, os.fdopen(handle, "wb"))
+
+
+def _replace(pending: list[_Pending]) -> None:
+    """Puts all files in place or none. The first comes last: until it stands, nothing reads those beside it."""
+    first, *others = pending
+    placed: list[tuple[Path, Path | None]] = []
+    try:
+        for file in others:
+            before = file.temporary.with_suffix(".before") if file.path.exists() else None
+            if before is not None:
+                os.replace(file.path, before)
+            placed.append((file.path, before))
+            os.replace(file.temporary, file.path)
+        os.replace(first.temporary, first.path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        for path, before in placed:
+            if before is None:
+                path.unlink(missing_ok=True)
+            else:
+                os.replace(before, path)
         raise
+    for _, before in placed:
+        if before is not None:
+            before.unlink()
+
+
+def _give_up(pending: list[_Pending]) -> None:
+    for file in pending:
+        with suppress(OSError):  # what is still in its buffer has no place to go
+            file.stream.close()
+        file.temporary.unlink(missing_ok=True)
+
+
+def _is_folder(out: str) -> SpecError:
+    return fail("unwritable", f"{out} is a folder", help="name a file with `-o`")
+
+
+def _unwritable(out: str, path: Path, error: OSError) -> SpecError:
+    if not path.parent.is_dir():
+        return fail("unwritable", f"{out} cannot be written: there is no folder {path.parent}")
+    return fail("unwritable", f"{out} cannot be written: {error.strerror or error}")

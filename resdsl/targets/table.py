@@ -2,33 +2,79 @@
 
 from __future__ import annotations
 
+import io
+import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from resdsl.diagnostics import fail
 from resdsl.network.document import to_json
 from resdsl.network.network import Network
 from resdsl.network.tensors import network_tensors
+from resdsl.spec import Origin
+from resdsl.targets.precision import Precision
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-DEFAULT_OPSET = 21
 MAX_ONNX_BYTES = 2**31 - 2**24
-"""Of weights: protobuf holds 2 GiB, and 16 MiB are left for the nodes."""
+"""Of weights in the model's own file: protobuf holds 2 GiB, and 16 MiB are left for the nodes."""
+DATA_SUFFIX = ".data"
+"""Behind the name of an ONNX model, of the file that holds its weights."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to write. weights, seed: as for resdsl.weights.network_weights, for targets that hold weights."""
+    """What to write. weights, seed: as for resdsl.weights.network_weights, for targets that hold weights.
+
+    opset: None for what suits the precision. external_data: weights in a file beside the model; None for where they do
+    not fit into it. origin, passes: what the model's metadata says of where it comes from and what was done to it.
+    """
 
     network: Network
     weights: str | Mapping[str, NDArray[np.generic]] | None = None
     seed: int = 0
-    opset: int = DEFAULT_OPSET
+    opset: int | None = None
     functions: bool = False
+    precision: Precision = Precision.FP32
+    external_data: bool | None = None
+    origin: Origin | None = None
+    passes: tuple[str, ...] = ()
+
+    def metadata(self) -> dict[str, str]:
+        """What a model says of itself: no paths and no times, so that the same request gives the same bytes."""
+        entries = {
+            "resdsl.network": self.network.name,
+            "resdsl.precision": self.precision.value,
+            "resdsl.passes": ",".join(self.passes),
+        }
+        if self.origin is not None:
+            entries["resdsl.spec_sha256"] = self.origin.sha256
+            entries["resdsl.parameters"] = json.dumps(self.origin.parameters, ensure_ascii=False, sort_keys=True)
+        return entries
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Where a target writes.
+
+    beside: from an ending to a file of the output's name with that ending behind it, as its name and a stream; None
+    where the output is no file in a folder.
+    """
+
+    stream: BinaryIO
+    beside: Callable[[str], tuple[str, BinaryIO]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """size: in bytes, of all files. beside: the name of the second file, if there is one."""
+
+    size: int
+    beside: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,34 +86,73 @@ class Target:
     suffix: str
     is_text: bool
     has_weights: bool
-    emit: Callable[[Request], bytes]
+    emit: Callable[[Request, Output], Written]
+
+    def to_bytes(self, request: Request) -> bytes:
+        """What `emit` writes, where that is one file. Raises SpecError where it is more."""
+        stream = io.BytesIO()
+        self.emit(request, Output(stream))
+        return stream.getvalue()
 
 
-def _json(request: Request) -> bytes:
-    return to_json(request.network).encode()
+def _json(request: Request, output: Output) -> Written:
+    return Written(output.stream.write(to_json(request.network).encode()))
 
 
-def _torch(request: Request) -> bytes:
+def _torch(request: Request, output: Output) -> Written:
     from resdsl.targets.torch_source import torch_source
 
-    return torch_source(request.network).encode()
+    return Written(output.stream.write(torch_source(request.network).encode()))
 
 
-def _onnx(request: Request) -> bytes:
-    from resdsl.targets.onnx import onnx_bytes
+def _onnx(request: Request, output: Output) -> Written:
+    from resdsl.targets.onnx import onnx_parts
+    from resdsl.targets.onnx_file import write_model, write_model_beside
     from resdsl.weights import network_weights
 
-    size = 4 * sum(tensor.size for tensor in network_tensors(request.network))
-    if size > MAX_ONNX_BYTES:
-        message = (
-            f"the weights of {request.network.name} take {size / 2**30:,.1f} GiB, and an ONNX file holds less than 2"
-        )
-        raise fail("weights-too-large", message, help="`--target torch` and `--target json` write no weights")
+    beside = _weights_beside(request, output)
+    _require_memory(request.network)
     weights = network_weights(request.network, request.weights, request.seed)
-    return onnx_bytes(request.network, weights, opset=request.opset, functions=request.functions)
+    parts = onnx_parts(
+        request.network,
+        weights,
+        opset=request.opset,
+        functions=request.functions,
+        precision=request.precision,
+        metadata=request.metadata(),
+    )
+    if beside is None:
+        return Written(write_model(parts, output.stream))
+    name, data = beside(DATA_SUFFIX)
+    return Written(write_model_beside(parts, output.stream, data, name), name)
 
 
-def _trt(request: Request) -> bytes:
+def _weights_beside(request: Request, output: Output) -> Callable[[str], tuple[str, BinaryIO]] | None:
+    """What opens the file for the weights, None for weights in the model. Raises SpecError where neither can be."""
+    size = request.precision.bytes * sum(tensor.size for tensor in network_tensors(request.network))
+    if not (request.external_data or size > MAX_ONNX_BYTES):
+        return None
+    if request.external_data is not False and output.beside is not None:
+        return output.beside
+    if size > MAX_ONNX_BYTES:
+        name, gigabytes = request.network.name, f"{size / 2**30:,.1f}"
+        message = f"the weights of {name} take {gigabytes} GiB, and an ONNX file by itself holds less than 2"
+    else:
+        message = "weights beside the model need a folder to stand in"
+    raise fail("external-data", message, help="`resdsl compile -o NAME.onnx` writes them to NAME.onnx.data")
+
+
+def _require_memory(network: Network) -> None:
+    """Raises SpecError where the weights alone are more than the machine's memory, before any is made."""
+    size = 4 * sum(tensor.size for tensor in network_tensors(network))
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else size
+    if size > memory:
+        gigabytes = f"{size / 2**30:,.1f} GiB, and this machine has {memory / 2**30:,.1f}"
+        message = f"the weights of {network.name} take {gigabytes}"
+        raise fail("out-of-memory", message, help="see `resdsl show` for sizes")
+
+
+def _trt(request: Request, output: Output) -> Written:
     raise fail(
         "unavailable-target",
         "the target trt is not built yet; it will come with an extra of its own, resdsl[trt]",

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import onnxruntime
 import pytest
 from click.testing import CliRunner, Result
 
 from resdsl import api
 from resdsl.cli import main
+from resdsl.diagnostics import SpecError
+from resdsl.targets import table
 
 GOOD = """\
 resnet 1
@@ -47,6 +53,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / name).write_text(text, encoding="utf-8")
     (tmp_path / "binary.resnet").write_bytes(b"\xff\x00")
     (tmp_path / "folder").mkdir()
+    (tmp_path / "taken.data").mkdir()
     (tmp_path / "out.onnx").write_bytes(BEFORE)
     (tmp_path / "broken.safetensors").write_bytes(b"\x00" * 10)
     monkeypatch.chdir(tmp_path)
@@ -92,12 +99,15 @@ INPUT_HAS_ERRORS = [
     ((*COMPILE, "many.resnet"), "error[too-many-units]"),
     ((*COMPILE, "good.resnet", "-p", "width=relu"), "and this is an operator"),
     ((*COMPILE, "good.resnet", "-p", "width=5"), "3x8x8 meets 5x8x8"),
-    ((*COMPILE, "huge.resnet"), "take 9,437,184.0 GiB, and an ONNX file holds less than 2"),
+    ((*COMPILE, "huge.resnet"), "take 9,437,184.0 GiB, and this machine has"),
     ((*COMPILE, "good.resnet", "--max-units", "1"), "error[too-many-units]"),
     ((*COMPILE, "good.resnet", "--weights", "missing.safetensors"), "there is no weights file missing.safetensors"),
     ((*COMPILE, "good.resnet", "--weights", "broken.safetensors"), "error[weights]: broken.safetensors"),
     ((*COMPILE, "good.resnet", "--weights", "folder"), "folder is a folder, and no weights file"),
     (("compile", "-t", "torch", "-o", "good.resnet", "syntax.resnet"), "error[syntax]"),
+    (("compile", "-t", "onnx", "good.resnet", "-o", "-", "--external-data"), "need a folder to stand in"),
+    (("compile", "-t", "onnx", "good.resnet", "-o", "/dev/null", "--external-data"), "need a folder to stand in"),
+    (("compile", "-t", "onnx", "good.resnet", "-o", "taken", "--external-data"), "taken.data cannot be written: it is"),
     (("compile", "-t", "onnx", "good.resnet", "-o", "folder"), "folder is a folder"),
     (("compile", "-t", "onnx", "good.resnet", "-o", "."), "name a file with `-o`"),
     (("compile", "-t", "onnx", "good.resnet", "-o", "no/such/folder/x.onnx"), "there is no folder"),
@@ -139,6 +149,7 @@ WRONG_USE = [
     (("compile", "-t", "json", "good.resnet", "--opset", "21"), "--opset: a json file holds no weights and no ONNX"),
     (("compile", "-t", "torch", "good.resnet", "--functions"), "--functions: a torch file holds no weights"),
     (("compile", "-t", "torch", "good.resnet", "--seed", "0"), "--seed: a torch file holds no weights"),
+    (("compile", "-t", "json", "good.resnet", "--external-data"), "--external-data: a json file holds no weights"),
     ((*COMPILE, "good.resnet", "--opset", "3"), "ONNX opset 3 cannot be written"),
     ((*COMPILE, "good.resnet", "--opset", "new"), "--opset"),
     ((*COMPILE, "several.resnet"), "declares 3 networks"),
@@ -248,6 +259,71 @@ def test_an_error_while_writing_leaves_no_file(folder: Path, monkeypatch: pytest
     assert everything(folder) == before
 
 
+def both(folder: Path) -> None:
+    for name in ("out.onnx", "out.onnx.data"):
+        (folder / name).write_bytes(BEFORE)
+
+
+@pytest.mark.parametrize("prepare", [both, lambda _: None], ids=["both stood there", "one stood there"])
+@pytest.mark.parametrize("last", ["out.onnx", "out.onnx.data"])
+def test_model_and_weights_are_put_in_place_both_or_neither(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, prepare: Callable[[Path], None], last: str
+) -> None:
+    replace = os.replace
+
+    def fail(source: Path, target: Path) -> None:
+        if Path(target).name == last and not str(source).endswith(".before"):
+            raise OSError(28, "No space left on device")
+        replace(source, target)
+
+    prepare(folder)
+    before = everything(folder)
+    monkeypatch.setattr(os, "replace", fail)
+    result = run(*COMPILE, "good.resnet", "--external-data")
+    assert result.exit_code == 1
+    assert "error[unwritable]: out.onnx cannot be written: No space left on device" in result.stderr
+    assert everything(folder) == before
+
+
+def test_weights_beside_the_model(folder: Path) -> None:
+    (folder / "wide.resnet").write_text("resnet 1\nnetwork wide { input 512 head linear(100) }\n", encoding="utf-8")
+    both(folder)
+    (folder / "out.onnx.data").chmod(0o640)
+    result = run(*COMPILE, "wide.resnet", "--external-data")
+    model, data = folder / "out.onnx", folder / "out.onnx.data"
+    size = model.stat().st_size + data.stat().st_size
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == f"out.onnx: wide, {size:,} bytes, out.onnx.data beside it\n"
+    assert stat.S_IMODE(data.stat().st_mode) == 0o640
+    assert data.stat().st_size == 4 * 512 * 100
+    session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
+    alone = onnxruntime.InferenceSession(api.compile("wide.resnet"), providers=["CPUExecutionProvider"])
+    x = {"input": np.ones((2, 512), np.float32)}
+    assert np.array_equal(session.run(None, x)[0], alone.run(None, x)[0])
+    assert {path.name for path in folder.iterdir() if path.name.startswith(".")} == set()
+
+
+def test_weights_that_do_not_fit_stand_beside_the_model(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "MAX_ONNX_BYTES", 100)
+    assert "beside it" in run(*COMPILE, "good.resnet").stderr
+    assert (folder / "out.onnx.data").is_file()
+    before = everything(folder)
+    result = run("compile", "-t", "onnx", "-o", "-", "good.resnet")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "error[external-data]: the weights of small take 0.0 GiB, and an ONNX file by itself" in result.stderr
+    with pytest.raises(SpecError, match="an ONNX file by itself holds less than 2"):
+        api.compile(GOOD, "onnx")
+    assert everything(folder) == before
+
+
+def test_a_full_disk_leaves_no_file(folder: Path) -> None:
+    before = everything(folder)
+    result = process(*COMPILE, "std/preact1001", limit=2**20)
+    assert result.returncode == 1
+    assert result.stderr == "error[unwritable]: out.onnx cannot be written: File too large\n\n"
+    assert everything(folder) == before
+
+
 def test_too_little_memory_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise MemoryError
@@ -262,12 +338,24 @@ def test_too_little_memory_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch
 # As a user runs it.
 
 
-def process(*arguments: str, shell: str = "", input: str = "") -> subprocess.CompletedProcess[str]:
-    """`python -m resdsl` in a process of its own; `shell` follows it on a command line."""
+def process(
+    *arguments: str, shell: str = "", input: str = "", limit: int | None = None
+) -> subprocess.CompletedProcess[str]:
+    """`python -m resdsl` in a process of its own; `shell` follows it on a command line.
+
+    limit: the most bytes of a file that it may write.
+    """
+
+    def bound() -> None:
+        if limit is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
     command = [sys.executable, "-m", "resdsl", *arguments]
     if shell:
         command = ["sh", "-c", f'"$0" "$@" {shell}', *command]
-    result = subprocess.run(command, input=input, capture_output=True, text=True, timeout=120, check=False)
+    result = subprocess.run(
+        command, input=input, capture_output=True, text=True, timeout=120, check=False, preexec_fn=bound
+    )
     assert "Traceback" not in result.stderr
     assert "Exception ignored" not in result.stderr
     return result

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 
+from resdsl import api
 from resdsl.diagnostics import SpecError
 from resdsl.network.evaluate import evaluate, random_input
 from resdsl.network.initial import Weights
 from resdsl.network.network import Network
-from resdsl.spec import build
+from resdsl.spec import Origin, build, origin
 from resdsl.targets.onnx import OPSETS, onnx_bytes, onnx_model
 from resdsl.weights import CALIBRATED, network_weights
 from tests.conftest import GOLDEN, SPECS
@@ -105,3 +108,39 @@ def test_an_empty_network_is_the_identity() -> None:
     network = build("resnet 1\nnetwork n { input 3x4x4 }\n")
     x = random_input(network, 2)
     assert np.array_equal(run(onnx_bytes(network, {}), x), x)
+
+
+# What a model says of itself.
+
+
+def told(data: bytes) -> dict[str, str]:
+    return {entry.key: entry.value for entry in onnx.load_from_string(data).metadata_props}
+
+
+def test_metadata_say_where_the_model_comes_from() -> None:
+    path = SPECS / "resnet110.resnet"
+    found = told(api.compile(path, "onnx", "resnet110", {"shortcut": "scale(0.5)", "classes": 3}))
+    assert found == {
+        "resdsl.network": "resnet110",
+        "resdsl.parameters": '{"classes": "3", "shortcut": "scale(0.5)"}',
+        "resdsl.passes": "",
+        "resdsl.precision": "fp32",
+        "resdsl.spec_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+    }
+
+
+def test_metadata_do_not_tell_how_the_spec_was_given(tmp_path: Path) -> None:
+    path = GOLDEN / "specs" / "vectors.resnet"
+    (tmp_path / "copy.resnet").write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    data = api.compile(path, "onnx")
+    assert data == api.compile(path.read_text(encoding="utf-8"), "onnx")
+    assert data == api.compile(tmp_path / "copy.resnet", "onnx")
+
+
+def test_parameters_are_told_as_the_language_writes_them() -> None:
+    path = SPECS / "imagenet_basic.resnet"
+    first, again = (
+        Origin(origin(path).sha256, dict(origin(path, given).parameters))
+        for given in ({"image": (3, 64, 64), "classes": 5}, {"image": "3x64x64", "classes": " 5"})
+    )
+    assert first == again
