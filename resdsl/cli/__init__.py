@@ -18,6 +18,8 @@ COMMANDS = {
     "rules": "List the rules of the linter.",
     "show": "Show units, shapes, parameters and costs of a network.",
     "verify": "Compare every target on the same input.",
+    "run": "Compute the output of an ONNX model.",
+    "bench": "Time models in ONNX Runtime.",
     "weights": "Convert weights of other libraries.",
     "completion": "Print the shell's completion script.",
 }

@@ -1,0 +1,170 @@
+"""`resdsl bench`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+from click.core import ParameterSource
+
+from resdsl import api
+from resdsl._version import __version__
+from resdsl.bench.machine import machine
+from resdsl.bench.measure import SECONDS
+from resdsl.bench.models import Measurement, Model, Row, measure_models
+from resdsl.cli.options import library_options, network_options, read_parameters, read_spec, reporting, weights_options
+from resdsl.targets.onnx_provider import Provider
+
+
+class _Counts(click.ParamType[tuple[int, ...]]):
+    """Whole numbers from 1 on, with commas between."""
+
+    name = "N,…"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        try:
+            counts = tuple(dict.fromkeys(int(part) for part in str(value).split(",")))
+        except ValueError:
+            counts = ()
+        if not counts or min(counts) < 1:
+            self.fail(f"{value!r} is no list of whole numbers from 1 on, such as 1,8,64", param, ctx)
+        return counts
+
+
+@click.command("bench", no_args_is_help=True)
+@click.argument("model")
+@click.option(
+    "--against", multiple=True, metavar="OTHER.onnx", help="Another model to time beside it; may be repeated."
+)
+@click.option("--provider", type=click.Choice([provider.value for provider in Provider]), default=Provider.CPU.value, show_default=True, help="What computes.")  # fmt: skip
+@click.option("--batch", "batches", type=_Counts(), metavar="N,…", default=None, help="Batch sizes.  [default: the model's own, or 1]")  # fmt: skip
+@click.option("--threads", type=_Counts(), metavar="N,…", default=None, help="Threads of the CPU.  [default: ONNX Runtime's choice]")  # fmt: skip
+@click.option("--rounds", type=click.IntRange(1, 10_000), help="How often each is timed.  [default: 5 to 25, as --seconds allow]")  # fmt: skip
+@click.option("--seconds", type=click.FloatRange(0, 3600, min_open=True), default=SECONDS, show_default=True, help="Time for each.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="The measurements as JSON.")
+@network_options
+@weights_options("the initialisation from --seed")
+def command(
+    model: str,
+    against: tuple[str, ...],
+    provider: str,
+    batches: tuple[int, ...] | None,
+    threads: tuple[int, ...] | None,
+    rounds: int | None,
+    seconds: float,
+    as_json: bool,
+    network: str | None,
+    parameters: tuple[str, ...],
+    root: Path | None,
+    max_units: int,
+    weights: str | None,
+    seed: int,
+) -> None:
+    """Time a model in ONNX Runtime.
+
+    MODEL is an ONNX model, a file that ends in .onnx, or a SPEC, which is compiled to one first.
+
+    \b
+    resdsl bench std/resnet164 --network preact164 --batch 1,8,64 --threads 1,2
+    resdsl bench ours.onnx --against theirs.onnx --provider cuda --json
+    """
+    if _is_onnx(model):
+        given = click.get_current_context().get_parameter_source
+        for name in ("network", "parameters", "root", "max_units", "weights", "seed"):
+            if given(name) is ParameterSource.COMMANDLINE:
+                option = "-p" if name == "parameters" else f"--{name.replace('_', '-')}"
+                raise click.UsageError(f"{option}: {model} is compiled already")
+    for other in against:
+        if not _is_onnx(other):
+            raise click.UsageError(f"--against {other}: only MODEL may be a spec; name a file that ends in .onnx")
+    with reporting():
+        if _is_onnx(model):
+            first = Model(model, model)
+        else:
+            options = library_options(root, max_units)
+            spec, chosen = read_spec(model), read_parameters(parameters)
+            name = api.build(spec, network, chosen, options=options).name
+            data = api.compile(spec, "onnx", network, chosen, weights=weights, seed=seed, options=options)
+            first = Model(name, data)
+        measurement = measure_models(
+            [first, *(Model(other, other) for other in against)],
+            provider=Provider(provider),
+            batches=batches or (),
+            threads=threads or (None,),
+            rounds=rounds,
+            seconds=seconds,
+            told=_progress if sys.stderr is not None and sys.stderr.isatty() else None,  # pyright: ignore[reportUnnecessaryComparison]
+        )
+    click.echo(json.dumps(_document(measurement), indent=2) if as_json else _text(measurement))
+
+
+def _is_onnx(model: str) -> bool:
+    return model.lower().endswith(".onnx")
+
+
+def _progress(done: int, rounds: int) -> None:
+    click.echo(f"\rround {done} of {rounds}" + ("\r\x1b[K" if done == rounds else ""), nl=False, err=True)
+
+
+def _document(measurement: Measurement) -> dict[str, object]:
+    return {
+        "resdsl": __version__,
+        "onnxruntime": measurement.runtime,
+        "machine": asdict(machine()),
+        "provider": measurement.provider.value,
+        "models": [
+            {
+                "name": model.name,
+                "providers": list(model.providers),
+                "nodes": None if model.nodes is None else dict(model.nodes),
+                "difference": model.difference,
+            }
+            for model in measurement.models
+        ],
+        "rows": [_row(row) for row in measurement.rows],
+    }
+
+
+def _row(row: Row) -> dict[str, object]:
+    lower, upper = row.timing.quartiles
+    return {
+        "model": row.model,
+        "batch": row.batch,
+        "threads": row.threads,
+        "seconds": row.timing.seconds,
+        "lower_quartile": lower,
+        "upper_quartile": upper,
+        "images_per_second": row.timing.samples_per_second,
+        "speed": row.speed,
+        "calls": row.timing.calls,
+        "rounds": list(row.timing.rounds),
+    }
+
+
+def _text(measurement: Measurement) -> str:
+    here, rows = machine(), measurement.rows
+    width = max(len("model"), *(len(model.name) for model in measurement.models))
+    lines = [
+        f"ONNX Runtime {measurement.runtime} on {measurement.provider.value}; {here.cpu}, {here.cores} cores; "
+        f"{len(rows[0].timing.rounds)} rounds",
+        f"{'model':<{width}}  batch  threads  median ms  quartiles ms         images/s  × first",
+    ]
+    for row in rows:
+        lower, upper = row.timing.quartiles
+        spread = f"{1e3 * lower:.3f}–{1e3 * upper:.3f}"
+        lines.append(
+            f"{measurement.models[row.model].name:<{width}}  {row.batch:>5}  {row.threads or 'auto':>7}  "
+            f"{1e3 * row.timing.seconds:>9.3f}  {spread:<17}  {row.timing.samples_per_second:>10,.1f}  {row.speed:>7.2f}"
+        )
+    for model in measurement.models:
+        if len(model.nodes or ()) > 1:
+            parts = ", ".join(f"{count} on {name}" for name, count in (model.nodes or {}).items())
+            lines.append(f"{model.name}: nodes {parts}")
+        if model.difference is not None:
+            lines.append(
+                f"{model.name}: its output differs by {model.difference:.1e} from that of {measurement.models[0].name}"
+            )
+    return "\n".join(lines)

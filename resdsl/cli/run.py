@@ -1,0 +1,157 @@
+"""`resdsl run`."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import click
+import numpy as np
+from click.core import ParameterSource
+from numpy.typing import NDArray
+
+from resdsl._version import __version__
+from resdsl.cli.options import reporting
+from resdsl.cli.writing import write
+from resdsl.diagnostics import fail
+from resdsl.samples import IMAGES, WRITERS, Pixels, numbers, read_array, read_image, written
+from resdsl.targets.onnx_provider import Provider
+from resdsl.targets.onnx_session import Session, open_model, runtime_version
+
+RANDOM = re.compile(r"random(?::(\d{1,18}))?")
+
+
+class _Channels(click.ParamType[tuple[float, ...]]):
+    """Numbers with commas between."""
+
+    name = "R,G,B"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
+        try:
+            found = tuple(float(part) for part in str(value).split(","))
+        except ValueError:
+            found = ()
+        if not found or not np.isfinite(found).all() or (param and param.name == "std" and min(found) <= 0):
+            self.fail(f"{value!r} is no list of numbers such as 0.5,0.4,0.4; no std is 0 or less", param, ctx)
+        return found
+
+
+@click.command("run", no_args_is_help=True)
+@click.argument("model")
+@click.argument("input")
+@click.option("--provider", type=click.Choice([provider.value for provider in Provider]), default=Provider.CPU.value, show_default=True, help="What computes.")  # fmt: skip
+@click.option("-o", "--output", "out", metavar="OUT", help="Write the outputs: a file that ends in .npy, .npz, .safetensors or .json.")  # fmt: skip
+@click.option("--threads", type=click.IntRange(1, 4096), help="Threads of the CPU.  [default: ONNX Runtime's choice]")
+@click.option("--top", type=click.IntRange(1), default=5, show_default=True, help="How many classes to print.")
+@click.option("--json", "as_json", is_flag=True, help="The top classes as JSON.")
+@click.option("--mean", type=_Channels(), metavar="R,G,B", default="0", show_default=True, help="Images: what is taken from values of 0 to 1.")  # fmt: skip
+@click.option("--std", type=_Channels(), metavar="R,G,B", default="1", show_default=True, help="Images: what they are then divided by.")  # fmt: skip
+def command(
+    model: str,
+    input: str,
+    provider: str,
+    out: str | None,
+    threads: int | None,
+    top: int,
+    as_json: bool,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+) -> None:
+    """Compute the output of an ONNX model, with ONNX Runtime.
+
+    INPUT is a .npy, .npz or .safetensors file, an image, or random[:SEED]. Prints the classes with the greatest output of
+    each sample, or writes all outputs to OUT.
+
+    \b
+    resdsl run resnet50.onnx cat.jpg --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225
+    resdsl run preact164.onnx images.npy --provider cuda -o scores.npz
+    """
+    given = click.get_current_context().get_parameter_source
+    if out is not None:
+        if Path(out).suffix.lower() not in WRITERS:
+            raise click.UsageError(f"-o {out}: name a file that ends in {', '.join(WRITERS)}")
+        for option in ("top", "as_json"):
+            if given(option) is ParameterSource.COMMANDLINE:
+                raise click.UsageError(f"--{option.removeprefix('as_')} is about what is printed, -o writes all")
+    if Path(input).suffix.lower() not in IMAGES:
+        for option in ("mean", "std"):
+            if given(option) is ParameterSource.COMMANDLINE:
+                raise click.UsageError(f"--{option} is for images, and {input} is none")
+    with reporting():
+        session = open_model(model, Provider(provider), threads=threads)
+        if out is not None:
+            _check_writable(session, out)
+        else:
+            _check_printable(session)
+        outputs = session.run(session.fitted(_read(session, input, mean, std), input))
+        if out is not None:
+            write(written(outputs, Path(out).suffix.lower()), out)
+            listed = ", ".join(f"{name} {'x'.join(map(str, y.shape))}" for name, y in outputs.items())
+            click.echo(f"{out}: {listed}", err=True)
+            return
+    ((_, scores),) = outputs.items()
+    best = _best(scores, top)
+    click.echo(json.dumps(_document(session, input, scores, best), indent=2) if as_json else _text(scores, best))
+
+
+def _read(session: Session, input: str, mean: tuple[float, ...], std: tuple[float, ...]) -> NDArray[np.generic]:
+    if matched := RANDOM.fullmatch(input):
+        batch = session.input.shape[0]
+        return session.random(batch if isinstance(batch, int) else 1, int(matched.group(1) or 0))
+    path = Path(input)
+    if path.is_dir():
+        raise fail("unreadable", f"{input} is a folder", help="name a file in it")
+    if not path.is_file():
+        raise fail("unreadable", f"there is no file {input}")
+    if path.suffix.lower() not in IMAGES:
+        return read_array(path, session.input.name)
+    match session.input.sample:
+        case (int(channels), int(height), int(width)):
+            return read_image(path, Pixels(channels, height, width, mean, std))
+        case _:
+            message = f"{input} is an image, and {session.name} takes {session.input}, not channels, height and width"
+            raise fail("wrong-input", message)
+
+
+def _check_writable(session: Session, out: str) -> None:
+    if out.lower().endswith(".npy") and len(session.outputs) != 1:
+        names = ", ".join(port.name for port in session.outputs)
+        raise fail("wrong-output", f"{session.name} has {len(session.outputs)} outputs ({names}), and a .npy file holds one", help="a .npz file holds all")  # fmt: skip
+
+
+def _check_printable(session: Session) -> None:
+    if len(session.outputs) != 1 or len(session.outputs[0].shape) != 2:
+        listed = ", ".join(map(str, session.outputs))
+        raise fail("wrong-output", f"{session.name} gives {listed}: no one number for each class", help="write it to a file with `-o OUT`")  # fmt: skip
+
+
+def _best(scores: NDArray[np.generic], top: int) -> NDArray[np.intp]:
+    """For each sample the classes of the greatest outputs, the greatest first; NaN is less than all."""
+    values = scores.astype(np.float64)
+    return np.argsort(-np.where(np.isnan(values), -np.inf, values), axis=1, kind="stable")[:, :top]
+
+
+def _text(scores: NDArray[np.generic], best: NDArray[np.intp]) -> str:
+    rows = (
+        f"sample {number}: " + ", ".join(f"{index} ({values[index]:.4g})" for index in classes)
+        for number, (values, classes) in enumerate(zip(scores, best, strict=True))
+    )
+    return "\n".join(rows)
+
+
+def _document(session: Session, input: str, scores: NDArray[np.generic], best: NDArray[np.intp]) -> dict[str, object]:
+    return {
+        "resdsl": __version__,
+        "onnxruntime": runtime_version(),
+        "model": session.name,
+        "input": input,
+        "provider": session.provider.value,
+        "providers": list(session.providers),
+        "output": session.outputs[0].name,
+        "shape": list(scores.shape),
+        "top": [
+            [{"class": int(index), "value": numbers(values[index])} for index in classes]
+            for values, classes in zip(scores, best, strict=True)
+        ],
+    }

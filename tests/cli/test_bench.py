@@ -1,0 +1,213 @@
+"""`resdsl bench`, and the measuring below it. No time is asserted: what is measured is how often is called, and what of it is said."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import onnx.parser
+import pytest
+from click.testing import CliRunner, Result
+
+import resdsl
+from resdsl.bench.machine import machine
+from resdsl.bench.measure import WARM_UP_CALLS, Cell, Timing, measure
+from resdsl.bench.models import Model, measure_models
+from resdsl.cli import main
+
+SPEC = """\
+resnet 1
+network small(width = 4) { input 3x8x8 stem conv(3x3, width) -> bn -> relu head avgpool -> linear(5) }
+network other { input 3x9x8 head avgpool -> linear(5) }
+"""
+FAST = ("--rounds", "3", "--seconds", "0.001")
+
+
+def bench(*arguments: str) -> Result:
+    result = CliRunner().invoke(main, ["bench", *arguments])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "spec.resnet").write_text(SPEC)
+    for name, network, parameters in (
+        ("small.onnx", "small", {}),
+        ("wider.onnx", "small", {"width": 6}),
+        ("other.onnx", "other", {}),
+    ):
+        (tmp_path / name).write_bytes(resdsl.compile(SPEC, "onnx", network, parameters))
+    text = '<ir_version: 8, opset_import: ["" : 17]> g (float[4, 3, 8, 8] x) => (float[4, 3, 8, 8] y) { y = Neg(x) }'
+    (tmp_path / "four.onnx").write_bytes(onnx.parser.parse_model(text).SerializeToString())
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+# Measuring
+
+
+def test_rounds_go_over_all_cells_and_back() -> None:
+    order: list[str] = []
+    cells = [Cell(name, 1, lambda name=name: (order.append(name), time.sleep(0.06))) for name in "abc"]
+    timings = measure(cells, 3, seconds=0.001)
+    assert [timing.cell.name for timing in timings] == ["a", "b", "c"]
+    assert [(timing.calls, len(timing.rounds)) for timing in timings] == [(1, 3)] * 3
+    warm_up = WARM_UP_CALLS
+    assert "".join(order) == "a" * warm_up + "b" * warm_up + "c" * warm_up + "abc" + "cba" + "abc"
+
+
+def test_short_calls_are_made_once_before_they_are_timed() -> None:
+    count = 0
+
+    def call() -> None:
+        nonlocal count
+        count += 1
+        time.sleep(0.001)
+
+    (timing,) = measure([Cell("a", 1, call)], 2, seconds=0.05)
+    assert timing.calls > 1
+    assert count == WARM_UP_CALLS + 2 * (1 + timing.calls)
+    assert min(timing.rounds) >= 0.001
+
+
+def test_rounds_by_the_time_there_is() -> None:
+    told: list[tuple[int, int]] = []
+    cell = Cell("a", 1, lambda: time.sleep(0.01))
+    measure([cell], seconds=0.0001, told=lambda *at: told.append(at))
+    assert told == [(1, 5), (2, 5), (3, 5), (4, 5), (5, 5)]
+    (timing,) = measure([cell], seconds=0.5)
+    assert len(timing.rounds) == 25
+    assert measure([]) == []
+
+
+def test_what_a_cell_raises_is_raised() -> None:
+    with pytest.raises(ZeroDivisionError):
+        measure([Cell("a", 1, lambda: 1 / 0)], 1)
+
+
+def test_figures_of_a_timing() -> None:
+    cell = Cell("a", 8, lambda: None)
+    timing = Timing(cell, 1, (4.0, 1.0, 2.0, 3.0, 100.0))
+    assert (timing.seconds, timing.quartiles, timing.samples_per_second) == (3.0, (2.0, 4.0), 8 / 3)
+    assert Timing(cell, 1, (2.0,)).quartiles == (2.0, 2.0)
+    drifting, same = Timing(cell, 1, (1.0, 2.0, 4.0)), Timing(Cell("b", 4, lambda: None), 1, (1.0, 2.0, 4.0))
+    assert drifting.speed_beside(same) == 2
+    assert Timing(cell, 1, (2.0, 4.0, 4.0)).speed_beside(drifting) == 0.5
+
+
+def test_machine() -> None:
+    here = machine()
+    assert here.cores >= 1
+    assert here.cpu
+    assert here.python.startswith("3.")
+
+
+# Models
+
+
+def test_every_model_with_every_batch_and_number_of_threads(folder: Path) -> None:
+    told: list[tuple[int, int]] = []
+    models = [Model(name, name) for name in ("small.onnx", "wider.onnx")]
+    measured = measure_models(
+        models, batches=(1, 3), threads=(1, 2), rounds=2, seconds=0.001, told=lambda *at: told.append(at)
+    )
+    keys = [(row.batch, row.threads, row.model) for row in measured.rows]
+    assert keys == [(batch, threads, model) for batch in (1, 3) for threads in (1, 2) for model in (0, 1)]
+    assert [row.timing.cell.samples for row in measured.rows] == [1, 1, 1, 1, 3, 3, 3, 3]
+    assert [row.speed for row in measured.rows if row.model == 0] == [1.0] * 4
+    assert told == [(1, 2), (2, 2)]
+
+
+def test_models_are_held_against_the_first(folder: Path) -> None:
+    models = [
+        Model("small", "small.onnx"),
+        Model("same", resdsl.compile(SPEC, "onnx", "small")),
+        Model("w", "wider.onnx"),
+    ]
+    first, same, wider = measure_models(models, rounds=1, seconds=0.001).models
+    assert (first.difference, same.difference) == (None, 0.0)
+    assert wider.difference is not None
+    assert wider.difference > 1e-3
+    assert first.providers == ("CPUExecutionProvider",)
+
+
+# The command
+
+
+def test_a_spec(folder: Path) -> None:
+    result = bench("spec.resnet", "--network", "small", "-p", "width=6", *FAST)
+    assert result.exit_code == 0
+    head, columns, row = result.stdout.splitlines()
+    assert head.startswith("ONNX Runtime ")
+    assert head.endswith(" cores; 3 rounds")
+    assert columns.split() == ["model", "batch", "threads", "median", "ms", "quartiles", "ms", "images/s", "×", "first"]
+    assert row.split()[:3] == ["small", "1", "auto"]
+    assert row.split()[-1] == "1.00"
+
+
+def test_json(folder: Path) -> None:
+    arguments = ("small.onnx", "--against", "wider.onnx", "--batch", "2,1", "--threads", "1", "--json")
+    document = json.loads(bench(*arguments, *FAST).stdout)
+    assert set(document) == {"resdsl", "onnxruntime", "machine", "provider", "models", "rows"}
+    assert set(document["machine"]) == {"cpu", "cores", "platform", "python"}
+    assert document["provider"] == "cpu"
+    assert [model["name"] for model in document["models"]] == ["small.onnx", "wider.onnx"]
+    for model in document["models"]:
+        assert model["providers"] == ["CPUExecutionProvider"]
+        assert list(model["nodes"]) == ["CPUExecutionProvider"]
+    assert document["models"][0]["difference"] is None
+    keys = [(row["batch"], row["threads"], row["model"]) for row in document["rows"]]
+    assert keys == [(2, 1, 0), (2, 1, 1), (1, 1, 0), (1, 1, 1)]
+    for row in document["rows"]:
+        assert len(row["rounds"]) == 3
+        assert row["seconds"] == np.median(row["rounds"])
+        assert row["lower_quartile"] <= row["seconds"] <= row["upper_quartile"]
+        assert row["images_per_second"] == row["batch"] / row["seconds"]
+        assert row["calls"] >= 1
+        assert row["speed"] > 0
+
+
+def test_a_model_made_for_one_batch(folder: Path) -> None:
+    result = bench("four.onnx", "--json", *FAST)
+    assert [row["batch"] for row in json.loads(result.stdout)["rows"]] == [4]
+    result = bench("four.onnx", "--batch", "1,4", *FAST)
+    assert "four.onnx takes (4, 3, 8, 8), and (1, 3, 8, 8) is asked for\n = help: `--batch 4`" in result.stderr
+    assert result.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("small.onnx", "--against", "other.onnx"), 1, "other.onnx takes (batch, 3, 9, 8), and (1, 3, 8, 8) is asked for"),
+        (("missing.onnx",), 1, "there is no file missing.onnx"),
+        (("missing.resnet",), 1, "there is no file missing.resnet"),
+        (("small.onnx", "--against", "missing.onnx"), 1, "there is no file missing.onnx"),
+        (("spec.resnet",), 2, "choose one with `--network NAME`"),
+        (("small.onnx", "--network", "small"), 2, "--network: small.onnx is compiled already"),
+        (("small.onnx", "-p", "width=3"), 2, "-p: small.onnx is compiled already"),
+        (("small.onnx", "--seed", "1"), 2, "--seed: small.onnx is compiled already"),
+        (("small.onnx", "--against", "spec.resnet"), 2, "only MODEL may be a spec"),
+        (("small.onnx", "--batch", "1,two"), 2, "'1,two' is no list of whole numbers"),
+        (("small.onnx", "--batch", "0"), 2, "'0' is no list of whole numbers from 1 on"),
+        (("small.onnx", "--threads", ""), 2, "is no list of whole numbers"),
+        (("small.onnx", "--rounds", "0"), 2, "--rounds"),
+        (("small.onnx", "--seconds", "0"), 2, "--seconds"),
+    ],
+    ids=lambda value: " ".join(value)[:60] if isinstance(value, tuple) else None,
+)  # fmt: skip
+def test_what_is_refused(folder: Path, arguments: tuple[str, ...], code: int, words: str) -> None:
+    result = bench(*arguments, *([] if "--rounds" in arguments or "--seconds" in arguments else FAST))
+    assert words in result.stderr
+    assert (result.exit_code, result.stdout) == (code, "")
+
+
+def test_interrupted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("resdsl.bench.models.measure", interrupt)
+    result = bench("small.onnx", *FAST)
+    assert (result.exit_code, result.stdout, result.stderr) == (130, "", "interrupted\n")
