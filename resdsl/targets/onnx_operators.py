@@ -164,10 +164,9 @@ class Body(ABC):
                 assert not isinstance(p, tuple), "the copies of a repeated unit are told apart before this"
                 return x if rescale else self.node("Mul", name, [x, self.number(name, 1 - p)])
             case op.SqueezeExcite():
-                mean = self.node("GlobalAveragePool", f"{name}.mean", [x])
-                flat = self.node("Flatten", f"{name}.flatten", [mean], axis=1)
+                mean = self.mean(f"{name}.mean", x)
                 middle = self.node(
-                    "Relu", f"{name}.relu", [self.linear(f"{name}.reduce", f"{name}.reduce", flat, True)]
+                    "Relu", f"{name}.relu", [self.linear(f"{name}.reduce", f"{name}.reduce", mean, True)]
                 )
                 out = self.node(
                     "Sigmoid", f"{name}.sigmoid", [self.linear(f"{name}.expand", f"{name}.expand", middle, True)]
@@ -180,7 +179,7 @@ class Body(ABC):
                 window = {"kernel_shape": kernel, "strides": (stride,) * 2, "pads": padding * 2}
                 return self.node("AveragePool", name, [x], count_include_pad=int(counts), **window)
             case op.GlobalAvgPool():
-                return self.node("Flatten", name, [self.node("GlobalAveragePool", f"{name}.mean", [x])], axis=1)
+                return self.mean(name, x)
             case op.Pad(channels=channels, stride=stride):
                 if stride != 1 and isinstance(shape, Image):
                     slices = [
@@ -221,6 +220,12 @@ class Body(ABC):
         if bias:
             inputs.append(self.weight(f"{weights}.bias"))
         return self.node("Gemm", name, inputs, transB=1)
+
+    def mean(self, name: str, x: str) -> str:
+        """Over all positions: (batch, channels). One ReduceMean, where GlobalAveragePool needs a Flatten behind it."""
+        if self.opset < 18:
+            return self.node("ReduceMean", name, [x], axes=(2, 3), keepdims=0)
+        return self.node("ReduceMean", name, [x, self.integers(2, 3)], keepdims=0)
 
     def scale(self, name: str, scale: op.Scale, x: str) -> str:
         if scale.learn:  # the parameter has the name itself
