@@ -284,7 +284,7 @@ def _operator_gain(operator: op.Operator, shape: Shape, moment: float) -> Gain |
             return Gain.of(1 / math.sqrt(moment + eps), 1 / (moment + eps), 1 / (moment + eps))
         case op.Relu():
             return Gain.of(0.5, 0.5, 0.5)
-        case op.Pad():
+        case op.Pad() | op.Removed():
             return Gain()
         case op.Partial(chain=chain):
             return chain_gain(chain, inner_shape(operator, shape))

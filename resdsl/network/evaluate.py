@@ -35,6 +35,7 @@ from resdsl.network.operators import (
     Pad,
     Partial,
     Relu,
+    Removed,
     Scale,
     Sigmoid,
     Silu,
@@ -189,7 +190,7 @@ class _Evaluation:
                 return self.scale(operator, x, name)
             case Gate():
                 return (1 - self.gate(operator, x, name)) * x
-            case Dropout():
+            case Dropout() | Removed():
                 return x
             case DropPath(p=p, rescale=rescale):
                 return x if rescale else x * x.dtype.type(1 - _number(p))

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from resdsl.network.network import Network, inner_chains
-from resdsl.network.operators import OPERATOR_NAMES, Chain, Element, GlobalAvgPool, Unit, Units
+from resdsl.network.operators import OPERATOR_NAMES, Chain, Element, GlobalAvgPool, Removed, Unit, Units
 
 MODULE_ATTRIBUTES = frozenset(
     [
@@ -124,6 +124,8 @@ def kind_name(element: Element) -> str:
         return names.pop() if len(names) == 1 else "units"
     if isinstance(element, GlobalAvgPool):
         return "avgpool"
+    if isinstance(element, Removed):
+        return element.was
     return OPERATOR_NAMES[type(element)]
 
 

@@ -180,6 +180,16 @@ class Concat:
     chains: tuple[Chain, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """The identity, in the place of an operator that a pass took out: it keeps the names of its neighbours.
+
+    `was`: the operator's name. It stands in optimised networks alone, neither in the language nor in documents.
+    """
+
+    was: str
+
+
 Operator: TypeAlias = (
     Conv
     | Linear
@@ -203,6 +213,7 @@ Operator: TypeAlias = (
     | Flatten
     | Partial
     | Concat
+    | Removed
 )
 
 OPERATORS: dict[str, type[Operator]] = {

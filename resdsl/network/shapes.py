@@ -28,6 +28,7 @@ from resdsl.network.operators import (
     Pad,
     Partial,
     Relu,
+    Removed,
     Scale,
     Sigmoid,
     Silu,
@@ -115,6 +116,7 @@ def output(element: Element, shape: Shape) -> Shape:
             | Gate()
             | Dropout()
             | DropPath()
+            | Removed()
         ):
             return shape
     assert_never(element)

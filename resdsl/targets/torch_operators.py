@@ -202,6 +202,8 @@ def call(named: Named, operator: op.Operator, shape: Shape, x: str, scope: Scope
                     part = path
                 parts.append(part)
             return f"torch.cat([{', '.join(parts)}], dim=1)"
+        case op.Removed():
+            return x
         case _:
             return f"{name}({x})"
 

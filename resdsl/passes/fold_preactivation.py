@@ -1,0 +1,183 @@
+"""Puts the norms of full pre-activation into the stream.
+
+    s = gamma / sqrt(var + eps),  c = (beta - s * mean) / s      a channel, of the norm at the head of a unit's branch
+    relu(bn(x)) = s * relu(x + c)                                where s > 0
+
+The stream is kept shifted: each unit reads x + c of its own, so its norm is gone and its ReLU reads the stream. s goes
+into the input channels of the layer behind it (and of a projection that reads `activated`), and the last layer of the
+unit before takes c - c_before as a bias, or c where a projection or layer stands in the shortcut's place. The head's
+norm goes the same way, s through the pooling into the classifier.
+
+Only an identity shortcut carries a shift, so only clean paths fold. A norm stays, reading the shifted stream, where a
+channel has gamma <= 0 (its ReLU would turn round; without a ReLU any gamma but 0 will do); where |c| is over `limit`
+times the root mean square that the norm has recorded, since x + c would round x away; and where no layer before it can
+take the shift, or none behind it the factor.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from resdsl.network.operators import BatchNorm
+from resdsl.passes.absorb import input_layer, scale_input
+from resdsl.passes.draft import Array, ChainDraft, Draft, UnitDraft
+from resdsl.passes.fold_batchnorm import affine
+from resdsl.passes.stream import (
+    Item,
+    Plain,
+    carried,
+    carries,
+    entrance,
+    entrance_norm,
+    reads_shifted,
+    streams,
+    take,
+    take_beside,
+    takes_any,
+    write,
+    writes,
+)
+from resdsl.passes.tally import Kept, Tally
+
+LIMIT = 32.0
+"""Five of float32's 24 bits, at most, in the channel where it is reached."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Norm:
+    """The norm at the entrance of an item: s, and c of the stream. reason: why it stays, if it must."""
+
+    index: int
+    factor: Array
+    shift: Array
+    reason: str = ""
+
+
+class Exact:
+    """What an item wants that can only read the stream as it is."""
+
+
+EXACT = Exact()
+Wish: TypeAlias = Array | Exact | None
+"""The shift that a position should have: this one, none, or any."""
+
+
+def fold_preactivation(draft: Draft, limit: float = LIMIT) -> Tally:
+    folded: list[str] = []
+    kept: dict[str, list[str]] = {}
+    shifts: dict[str, Array] = {}
+    for items in streams(draft):
+        norms = [_entrance_norm(item, draft, limit) for item in items]
+        shift: Array | None = None
+        for item, norm, wish in zip(items, norms, _wishes(items, norms)[1:], strict=True):
+            handed = carried(item, shift) if shift is not None and carries(item) else None
+            reason = _read(item, norm, shift, draft)
+            if norm is not None and reason:
+                kept.setdefault(reason, []).append(item.path)
+            elif norm is not None:
+                folded.append(item.path)
+            shift = _write(item, handed, wish, draft)
+            if shift is not None and isinstance(item, UnitDraft):
+                shifts[item.path] = shift
+    reasons = tuple(Kept(reason, tuple(places)) for reason, places in kept.items())
+    return Tally(tuple(folded), reasons, shifts)
+
+
+def _read(item: Item, norm: Norm | None, shift: Array | None, draft: Draft) -> str:
+    """Makes the item read its position, shifted by this (None: not at all); why a norm stays, if it does."""
+    if norm is not None and not norm.reason and shift is norm.shift:
+        _fold(item, norm, draft)
+        return ""
+    if shift is not None:
+        take(item, shift, draft.weights)
+    return (norm.reason or "no layer before it takes the shift") if norm is not None else ""
+
+
+def _write(item: Item, handed: Array | None, wish: Wish, draft: Draft) -> Array | None:
+    """Makes the item write its position as it is wished, if it can; what that is shifted by then."""
+    if wish is None or not writes(item):
+        return handed
+    shift = None if isinstance(wish, Exact) else wish
+    if shift is not handed:
+        write(item, _difference(shift, handed), draft.weights)
+    return shift
+
+
+def _wishes(items: list[Item], norms: list[Norm | None]) -> list[Wish]:
+    """For each position. Items that carry and cannot write tie the positions on both sides together."""
+    wishes: list[Wish] = [EXACT]  # what leaves the stream is what it was
+    for item, norm in zip(reversed(items), reversed(norms), strict=True):
+        behind = wishes[-1]
+        tied = carries(item) and not writes(item)
+        if ((norm is None or norm.reason) and not takes_any(item)) or (tied and isinstance(behind, Exact)):
+            wishes.append(EXACT)
+        elif norm is not None and not norm.reason:
+            wishes.append(norm.shift)
+        else:
+            wishes.append(behind if tied else None)
+    return wishes[::-1]
+
+
+def _entrance_norm(item: Item, draft: Draft, limit: float) -> Norm | None:
+    """The norm that reads the position first, if one does."""
+    chain, _ = entrance(item)
+    index = entrance_norm(item)
+    norm = None if index is None else chain.elements[index]
+    return _norm(item, chain, index, norm, draft, limit) if index is not None and isinstance(norm, BatchNorm) else None
+
+
+def _norm(item: Item, chain: ChainDraft, index: int, norm: BatchNorm, draft: Draft, limit: float) -> Norm:
+    name = chain.names[index]
+    factor, offset = affine(name, norm, draft)
+    mean, variance = (draft.weights[f"{name}.{part}"].astype(np.float64) for part in ("running_mean", "running_var"))
+    with np.errstate(all="ignore"):
+        shift = offset / factor
+        size = np.sqrt(mean**2 + variance + norm.eps)
+    reason = ""
+    if not _shortcut_follows(item):
+        reason = "its shortcut reads what the norm leaves" if _reads_activated(item) else "its shortcut is not clean"
+    elif input_layer(chain, index + 1, positive=True, crosses_barrier=True) is None:
+        reason = "no layer behind it takes the factor"
+    elif not np.isfinite(shift).all() or not _may_have_sign(chain, index, factor):
+        reason = "gamma is not positive in every channel"
+    elif (np.abs(shift) > limit * size).any():
+        reason = f"a shift of over {limit:g} times what the channel holds"
+    return Norm(index, factor, shift, reason)
+
+
+def _may_have_sign(chain: ChainDraft, index: int, factor: Array) -> bool:
+    positive = bool((factor > 0).all())
+    return input_layer(chain, index + 1, positive=positive, crosses_barrier=True) is not None and bool(factor.all())
+
+
+def _reads_activated(item: Item) -> bool:
+    return isinstance(item, UnitDraft) and item.reads_activated
+
+
+def _shortcut_follows(item: Item) -> bool:
+    """Whether the shortcut can read what the fold leaves."""
+    if isinstance(item, Plain) or item.shortcut is None:
+        return True
+    if item.reads_activated:
+        return input_layer(item.shortcut, 0, positive=True) is not None
+    return reads_shifted(item)
+
+
+def _fold(item: Item, norm: Norm, draft: Draft) -> None:
+    chain, _ = entrance(item)
+    chain.remove(norm.index, "bn")
+    scale_input(chain, norm.index + 1, norm.factor, draft.weights, crosses_barrier=True)
+    if isinstance(item, UnitDraft) and item.shortcut is not None and item.reads_activated:
+        scale_input(item.shortcut, 0, norm.factor, draft.weights)
+    else:
+        take_beside(item, norm.shift, draft.weights)
+
+
+def _difference(shift: Array | None, handed: Array | None) -> Array:
+    if shift is None:
+        assert handed is not None
+        return -handed
+    return shift if handed is None else shift - handed
