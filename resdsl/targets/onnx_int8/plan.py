@@ -13,7 +13,7 @@ from resdsl.targets.onnx_int8.form import Form
 WEIGHTED = frozenset({"Conv", "Gemm"})
 MOVES = frozenset({"MaxPool", "Flatten", "Slice", "Pad"})
 """What comes out is among what went in, or 0, so it keeps the scale and costs no accuracy."""
-COMBINES = frozenset({"Add", "GlobalAveragePool", "AveragePool", "Concat"})
+COMBINES = frozenset({"Add", "AveragePool", "Concat"})
 
 
 @dataclass(frozen=True, slots=True)
