@@ -6,6 +6,7 @@ import io
 import json
 import math
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,16 +29,17 @@ IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
 @dataclass(frozen=True, slots=True)
 class Pixels:
-    """What becomes of an image: values from 0 to 1, less `mean`, over `std`, of each channel or of all alike.
+    """What becomes of an image: values from 0 to 1, less `mean`, over `std`. Both have one number, or one for each of three
+    colours, of which a model that takes one channel gets the average.
 
-    channels, height, width: of the model's input.
+    channels, height, width: of the model's input. The defaults are ImageNet's.
     """
 
     channels: int
     height: int
     width: int
-    mean: tuple[float, ...] = (0.0,)
-    std: tuple[float, ...] = (1.0,)
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
 
 
 def read_array(path: Path, name: str) -> Array:
@@ -67,37 +69,33 @@ def _read_numpy(path: Path) -> dict[str, Array]:
             return {"": loaded}
         with loaded:
             return {name: cast("Array", loaded[name]) for name in loaded.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, SyntaxError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         reason = "it holds Python objects" if "allow_pickle" in str(error) else str(error)
         raise fail("unreadable", f"{path} cannot be read as an array: {reason}") from None
 
 
 def read_image(path: Path, pixels: Pixels) -> NDArray[np.float32]:
-    """An image, (channels, height, width): its shorter side is resized to the model's, and the middle is taken.
+    """An image, (channels, height, width): RGB or grey, resized to cover the model's height and width, cut to the middle.
 
-    One channel is grey, three are RGB. Raises SpecError if it is no image, or pillow is not installed.
+    Raises SpecError if it is no image, or pillow is not installed.
     """
     if pixels.channels not in (1, 3):
         raise fail("wrong-input", f"{path} is an image, and the model takes {pixels.channels} channels, not 1 or 3")
-    for what, values in (("mean", pixels.mean), ("std", pixels.std)):
-        if len(values) not in (1, pixels.channels):
-            message = f"{len(values)} numbers are given as the {what} of {pixels.channels} channels"
-            raise fail("wrong-input", message, help=f"one, or {pixels.channels}" if pixels.channels != 1 else "one")
-    image = _open_image(path, "L" if pixels.channels == 1 else "RGB")
-    height, width = pixels.height, pixels.width
-    scale = max(height / image.height, width / image.width)
-    if (image.height, image.width) != (height, width):
-        from PIL.Image import Resampling
-
-        size = max(width, round(image.width * scale)), max(height, round(image.height * scale))
-        left, top = (size[0] - width) // 2, (size[1] - height) // 2
-        image = image.resize(size, Resampling.BILINEAR).crop((left, top, left + width, top + height))
-    values = np.asarray(image, np.float32).reshape(height, width, pixels.channels).transpose(2, 0, 1) / np.float32(255)
-    mean, std = (np.asarray(part, np.float32)[:, None, None] for part in (pixels.mean, pixels.std))
+    mean, std = (_for_channels(part, pixels.channels) for part in (pixels.mean, pixels.std))
+    shape = pixels.height, pixels.width, pixels.channels
+    values = np.asarray(_open_image(path, pixels), np.float32).reshape(shape).transpose(2, 0, 1) / np.float32(255)
     return np.ascontiguousarray((values - mean) / std)
 
 
-def _open_image(path: Path, mode: str) -> Image:
+def _for_channels(numbers: tuple[float, ...], channels: int) -> NDArray[np.float32]:
+    """(channels, 1, 1), or one number for all."""
+    if len(numbers) not in (1, 3):
+        raise fail("wrong-input", f"{len(numbers)} numbers are given to normalise with", help="one, or one for each of 3 channels")  # fmt: skip
+    found = np.asarray(numbers, np.float32)[:, None, None]
+    return found.mean(axis=0, keepdims=True) if channels == 1 else found
+
+
+def _open_image(path: Path, pixels: Pixels) -> Image:
     try:
         from PIL import Image, ImageOps
     except ModuleNotFoundError as error:
@@ -106,9 +104,11 @@ def _open_image(path: Path, mode: str) -> Image:
         raise fail("missing-library", "images are read with pillow, which is not installed", help="pip install pillow") from None  # fmt: skip
     try:
         with Image.open(path) as image:
-            return ImageOps.exif_transpose(image).convert(mode)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            read = ImageOps.exif_transpose(image).convert("L" if pixels.channels == 1 else "RGB")
+    except (OSError, ValueError, SyntaxError, EOFError, zlib.error, Image.DecompressionBombError) as error:
         raise fail("unreadable", f"{path} cannot be read as an image: {error}") from None
+    size = pixels.width, pixels.height
+    return read if read.size == size else ImageOps.fit(read, size, Image.Resampling.BICUBIC)
 
 
 def written(arrays: Mapping[str, Array], suffix: str) -> bytes:

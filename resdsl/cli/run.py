@@ -45,8 +45,8 @@ class _Channels(click.ParamType[tuple[float, ...]]):
 @click.option("--threads", type=click.IntRange(1, 4096), help="Threads of the CPU.  [default: ONNX Runtime's choice]")
 @click.option("--top", type=click.IntRange(1), default=5, show_default=True, help="How many classes to print.")
 @click.option("--json", "as_json", is_flag=True, help="The top classes as JSON.")
-@click.option("--mean", type=_Channels(), metavar="R,G,B", default="0", show_default=True, help="Images: what is taken from values of 0 to 1.")  # fmt: skip
-@click.option("--std", type=_Channels(), metavar="R,G,B", default="1", show_default=True, help="Images: what they are then divided by.")  # fmt: skip
+@click.option("--mean", type=_Channels(), metavar="R,G,B", default="0.485,0.456,0.406", show_default=True, help="Images: what is taken from values of 0 to 1.")  # fmt: skip
+@click.option("--std", type=_Channels(), metavar="R,G,B", default="0.229,0.224,0.225", show_default=True, help="Images: what they are then divided by.")  # fmt: skip
 def command(
     model: str,
     input: str,
@@ -64,7 +64,7 @@ def command(
     each sample, or writes all outputs to OUT.
 
     \b
-    resdsl run resnet50.onnx cat.jpg --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225
+    resdsl run resnet50.onnx cat.jpg --top 1
     resdsl run preact164.onnx images.npy --provider cuda -o scores.npz
     """
     given = click.get_current_context().get_parameter_source

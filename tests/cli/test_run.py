@@ -32,6 +32,10 @@ g (float[N, 3] x) => (float[N, 3] y, float[N, 3] z) { y = Identity(x) z = Neg(x)
 """
 
 
+UNIT = ("--mean", "0", "--std", "1")
+"""Images are values from 0 to 1."""
+
+
 def run(*arguments: str) -> Result:
     result = CliRunner().invoke(main, ["run", *arguments])
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
@@ -143,8 +147,12 @@ def test_images(folder: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (8, 6, 3), np.uint8)
     Image.fromarray(pixels).save("right.png")
     plain = pixels.transpose(2, 0, 1).astype(np.float32) / 255
-    np.testing.assert_allclose(outputs(folder, "right.png"), expected(plain[None]), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(outputs(folder, "right.png", *UNIT), expected(plain[None]), rtol=1e-4, atol=1e-5)
     normal = (plain - np.float32([0.5, 0.4, 0.3])[:, None, None]) / np.float32(0.25)
+    imagenet = (plain - np.float32([0.485, 0.456, 0.406])[:, None, None]) / np.float32([0.229, 0.224, 0.225])[
+        :, None, None
+    ]
+    np.testing.assert_allclose(outputs(folder, "right.png"), expected(imagenet[None]), rtol=1e-4, atol=1e-5)
     found = outputs(folder, "right.png", "--mean", "0.5,0.4,0.3", "--std", "0.25")
     np.testing.assert_allclose(found, expected(normal[None]), rtol=1e-4, atol=1e-5)
 
@@ -154,14 +162,28 @@ def test_images_of_other_sizes_and_modes(folder: Path) -> None:
     flat = np.broadcast_to(colour, (31, 53, 3))
     Image.fromarray(np.ascontiguousarray(flat)).save("wide.png")
     plain = np.broadcast_to(colour[:, None, None] / np.float32(255), (3, 8, 6))
-    np.testing.assert_allclose(outputs(folder, "wide.png"), expected(plain[None]), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(outputs(folder, "wide.png", *UNIT), expected(plain[None]), rtol=1e-4, atol=1e-5)
     # The middle is taken: 24x6 pixels, of which rows 8 to 16 are white.
     rows = np.zeros((24, 6, 3), np.uint8)
     rows[8:16] = 255
     Image.fromarray(rows).save("tall.png")
-    np.testing.assert_allclose(outputs(folder, "tall.png"), expected(np.ones((1, 3, 8, 6))), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        outputs(folder, "tall.png", *UNIT), expected(np.ones((1, 3, 8, 6))), rtol=1e-4, atol=1e-5
+    )
     Image.new("L", (6, 8), 255).save("grey.png")
-    np.testing.assert_array_equal(outputs(folder, "grey.png"), outputs(folder, "tall.png"))
+    np.testing.assert_allclose(
+        outputs(folder, "grey.png", *UNIT), expected(np.ones((1, 3, 8, 6))), rtol=1e-4, atol=1e-5
+    )
+
+
+def test_a_model_of_one_channel_takes_grey_images(folder: Path) -> None:
+    text = (
+        '<ir_version: 8, opset_import: ["" : 17]> g (float[N, 1, 2, 2] x) => (float[N, 1, 2, 2] y) { y = Identity(x) }'
+    )
+    (folder / "grey.onnx").write_bytes(onnx.parser.parse_model(text).SerializeToString())
+    Image.new("RGB", (4, 4), (255, 255, 255)).save("white.png")
+    assert run("grey.onnx", "white.png", "-o", "y.npy", "--mean", "0.1,0.2,0.6").exit_code == 0
+    np.testing.assert_allclose(np.load("y.npy"), np.full((1, 1, 2, 2), (1 - 0.3) / 0.226), rtol=1e-6)
 
 
 def damaged(folder: Path) -> None:
@@ -197,7 +219,7 @@ def damaged(folder: Path) -> None:
         (("small.onnx", "bytes.npy"), "bytes.npy holds uint8, and small.onnx takes float32"),
         (("small.onnx", "several.npz"), "several.npz holds 2 arrays (a, b)\n = help: one array, or one called input"),
         (("small.onnx", "none.npz"), "none.npz holds no arrays"),
-        (("small.onnx", "x.png", "--mean", "1,2"), "2 numbers are given as the mean of 3 channels"),
+        (("small.onnx", "x.png", "--mean", "1,2"), "2 numbers are given to normalise with"),
         (("two.onnx", "x.png", "-o", "y.npz"), "x.png is an image, and two.onnx takes x (N, 3)"),
         (("missing.onnx", "x.npy"), "there is no file missing.onnx"),
         (("x.npy", "x.npy"), "x.npy cannot be opened as an ONNX model"),
