@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from resdsl.bench.measure import SECONDS, Cell, Timing, measure
 from resdsl.diagnostics import fail
+from resdsl.targets.onnx_port import shape_text
 from resdsl.targets.onnx_provider import Provider
-from resdsl.targets.onnx_session import Session, open_model, runtime_version, shape_text
+from resdsl.targets.onnx_session import Session, open_model, runtime_version
 
 
 @dataclass(frozen=True, slots=True)

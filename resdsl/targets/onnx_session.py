@@ -16,10 +16,8 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 from resdsl.diagnostics import SpecError, fail
+from resdsl.targets.onnx_port import Array, Port, port_of
 from resdsl.targets.onnx_provider import (
     Provider,
     check_installed,
@@ -35,42 +33,8 @@ if TYPE_CHECKING:
 
     import onnxruntime
 
-Array = NDArray[np.generic]
-
-TYPES = {
-    "tensor(float)": np.dtype(np.float32),
-    "tensor(float16)": np.dtype(np.float16),
-    "tensor(double)": np.dtype(np.float64),
-    "tensor(uint8)": np.dtype(np.uint8),
-    "tensor(int8)": np.dtype(np.int8),
-    "tensor(int32)": np.dtype(np.int32),
-    "tensor(int64)": np.dtype(np.int64),
-}
-
 OF_A_PROVIDER = re.compile("CUDA|CUDNN|TensorRT", re.IGNORECASE)
 """In an error that is none of the model's."""
-
-
-@dataclass(frozen=True, slots=True)
-class Port:
-    """An input or output of a model. shape: extents, those that are left open by name."""
-
-    name: str
-    dtype: np.dtype[np.generic]
-    shape: tuple[int | str, ...]
-
-    @property
-    def sample(self) -> tuple[int | str, ...]:
-        """The shape of one sample: all extents but the first, the batch."""
-        return self.shape[1:]
-
-    def takes(self, shape: tuple[int, ...]) -> bool:
-        """Whether an array of this shape, with its batch, is one of this port's."""
-        pairs = zip(shape, self.shape, strict=False)
-        return len(shape) == len(self.shape) and all(isinstance(own, str) or own == n for n, own in pairs)
-
-    def __str__(self) -> str:
-        return f"{self.name} {shape_text(self.shape)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,46 +52,12 @@ class Session:
     _session: onnxruntime.InferenceSession
 
     def fitted(self, x: Array, name: str) -> Array:
-        """The array as this model takes it: one sample becomes a batch of one, floating-point numbers get the model's type.
-
-        name: where it comes from, for errors. Raises SpecError if it does not fit.
-        """
-        port = self.input
-        batch = x[None] if x.ndim == len(port.shape) - 1 else x
-        if not port.takes(batch.shape):
-            message = (
-                f"{name} holds {shape_text(x.shape)}, and {self.name} takes {shape_text(port.shape)} as {port.name}"
-            )
-            raise fail("wrong-input", message)
-        if batch.size == 0:
-            raise fail("wrong-input", f"{name} holds no samples: {shape_text(x.shape)}")
-        if not _fits(batch.dtype, port.dtype):
-            message = f"{name} holds {x.dtype}, and {self.name} takes {port.dtype} as {port.name}"
-            help = (
-                "convert it, with the normalisation that the model was trained with" if port.dtype.kind == "f" else ""
-            )
-            raise fail("wrong-input", message, help=help)
-        with np.errstate(over="ignore"):
-            cast = np.ascontiguousarray(batch, dtype=port.dtype)
-        if np.isfinite(batch).all() and not np.isfinite(cast).all():
-            raise fail("wrong-input", f"{name} holds numbers too large for {port.dtype}, which {self.name} takes")
-        return cast
+        """The array as this model takes it, see Port.fitted. name: where it comes from, for errors."""
+        return self.input.fitted(x, name, self.name)
 
     def random(self, batch: int, seed: int = 0) -> Array:
-        """Standard normal input, (batch, *sample), the same for all models of that shape. Raises SpecError if the model
-        leaves more than the batch open or takes whole numbers.
-        """
-        port = self.input
-        open_extents = [extent for extent in port.sample if isinstance(extent, str)]
-        if open_extents:
-            message = (
-                f"{self.name} leaves {', '.join(open_extents)} of its input {port} open, and random input needs a size"
-            )
-            raise fail("wrong-input", message, help="a file of the size that you mean")
-        if port.dtype.kind != "f":
-            raise fail("wrong-input", f"{self.name} takes {port.dtype} as {port.name}; random input is floating-point")
-        generator = np.random.Generator(np.random.PCG64(seed))
-        return generator.standard_normal((batch, *port.sample), np.float32).astype(port.dtype)
+        """Standard normal input, (batch, *sample), the same for all models of that shape. See Port.random."""
+        return self.input.random(batch, seed, self.name)
 
     def run(self, x: Array) -> dict[str, Array]:
         """Output name -> array. x: as `fitted` gives it. Raises SpecError if ONNX Runtime cannot compute it."""
@@ -214,18 +144,11 @@ def open_model(
     if len(inputs) != 1:
         listed = f" ({', '.join(port.name for port in inputs)})" if inputs else ""
         raise fail("unsupported-model", f"{name} has {len(inputs)} inputs{listed}; models of one input are run")
-    taken = _port(name, inputs[0])
+    taken = port_of(name, inputs[0])
     if not taken.shape:
         raise fail("unsupported-model", f"{name} takes a single number as {taken.name}, without a batch")
-    outputs = tuple(_port(name, output) for output in session.get_outputs())
+    outputs = tuple(port_of(name, output) for output in session.get_outputs())
     return Session(name, provider, tuple(session.get_providers()), nodes, taken, outputs, session)
-
-
-def _fits(found: np.dtype[np.generic], taken: np.dtype[np.generic]) -> bool:
-    """Whole numbers do not become floating-point ones: images of 0 to 255 would pass for normalised ones."""
-    if taken.kind == "f":
-        return found.kind == "f" or found.name == "bfloat16"
-    return np.can_cast(found, taken, "safe")
 
 
 def runtime_version() -> str:
@@ -282,20 +205,8 @@ def _nodes(session: onnxruntime.InferenceSession) -> dict[str, int] | None:
     return dict(nodes)
 
 
-def _port(model: str, argument: onnxruntime.NodeArg) -> Port:
-    if argument.type not in TYPES:
-        message = f"{model} has {argument.type} as {argument.name}; numbers of these types are read and written: "
-        raise fail("unsupported-model", message + ", ".join(str(dtype) for dtype in TYPES.values()))
-    shape = tuple("?" if extent is None else extent for extent in argument.shape or ())
-    return Port(argument.name, TYPES[argument.type], shape)
-
-
 def _failed(name: str, what: str, error: Exception) -> SpecError:
     message = plain(str(error))
     if "allocate memory" in message or "bad_alloc" in message:
         return fail("out-of-memory", f"{name} {what}: {message}", help="a smaller batch")
     return fail("unreadable-model", f"{name} {what}: {message}")
-
-
-def shape_text(shape: tuple[int | str, ...]) -> str:
-    return f"({', '.join(map(str, shape))})"
