@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from resdsl import spec as specs
 from resdsl.diagnostics import Diagnostic, fail
 from resdsl.network.network import Network
+from resdsl.passes.table import DEFAULT_LEVEL, named_passes, passes_of
 from resdsl.semantics.program import read_source
 from resdsl.source import Source
 from resdsl.spec import Options, Parameter
 from resdsl.syntax import nodes
 from resdsl.syntax.parser import parse_file
-from resdsl.targets.precision import Precision
+from resdsl.targets.precision import Form, Precision
 from resdsl.targets.table import TARGETS, Request
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from resdsl.network.initial import Weights
+
+E = TypeVar("E", bound=Enum)
 
 Spec = str | os.PathLike[str] | Source
 """A path, `std/NAME` for a packaged spec, a text (a str with a line break), or a Source."""
@@ -150,15 +154,19 @@ def compile(
     *,
     weights: str | os.PathLike[str] | Mapping[str, NDArray[np.generic]] | None = None,
     seed: int = 0,
+    passes: int | Sequence[str] = DEFAULT_LEVEL,
+    precision: str = "fp32",
+    calibration: NDArray[np.float32] | None = None,
+    form: str = "ort-cpu",
     opset: int | None = None,
     functions: bool = False,
-    precision: Precision = Precision.FP32,
     options: Options | None = None,
 ) -> bytes:
-    """The bytes of the file that `resdsl compile` would write: torch, onnx or json.
+    """The bytes of the file that `resdsl compile` would write: torch, onnx or json. Nothing is run for comparison.
 
-    opset, functions, precision: of ONNX, see resdsl.targets.onnx.onnx_model. Raises SpecError, also where an ONNX model
-    needs a second file for its weights.
+    The others are of ONNX. passes: a level from 0 (none) to 2, or names of passes. precision: fp32, fp16, bf16 or int8;
+    int8 needs `calibration`, inputs of (n, *input), and is written for `form`, ort-cpu or tensorrt. opset, functions: see
+    resdsl.targets.onnx.onnx_model. Raises SpecError, also where an ONNX model needs a second file for its weights.
 
     >>> b"class Preact1001(nn.Module)" in compile("std/preact1001", "torch")
     True
@@ -167,8 +175,27 @@ def compile(
         raise fail("unknown-target", f"there is no target {target!r}", help=f"one of {', '.join(TARGETS)}")
     built = build(spec, network, parameters, options=options)
     return TARGETS[target].to_bytes(
-        Request(built, _source(weights), seed, opset, functions, precision, origin=specs.origin(spec, parameters))
+        Request(
+            built,
+            _source(weights),
+            seed,
+            opset,
+            functions,
+            passes_of(passes) if isinstance(passes, int) else named_passes(passes),
+            _choice(Precision, precision),
+            calibration,
+            _choice(Form, form),
+            origin=specs.origin(spec, parameters),
+        )
     )
+
+
+def _choice(kind: type[E], value: str) -> E:
+    try:
+        return kind(value)
+    except ValueError:
+        known = ", ".join(str(each.value) for each in kind)
+        raise fail("unknown-value", f"there is no {kind.__name__.lower()} {value!r}", help=f"one of {known}") from None
 
 
 def _options(options: Options | None) -> Options:

@@ -98,8 +98,9 @@ def preact1001() -> bytes:
             channels = 4 * width
     x = net.bn("head_bn", x, channels)
     x = net.node("Relu", "head_relu", [x])
-    x = net.node("GlobalAveragePool", "head_avgpool.mean", [x])
-    x = net.node("Flatten", "head_avgpool", [x], axis=1)
+    axes = np.array([2, 3]).tobytes()
+    net.initialisers.append(helper.make_tensor("constant0", TensorProto.INT64, (2,), axes, raw=True))
+    x = net.node("ReduceMean", "head_avgpool", [x, "constant0"], keepdims=0)
     weight = net.normal("head_linear.weight", (10, channels), channels)
     bias = net.initialiser("head_linear.bias", np.zeros(10, np.float32))
     net.node("Gemm", "head_linear", [x, weight, bias], transB=1)

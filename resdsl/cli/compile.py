@@ -8,6 +8,7 @@ import click
 from click.core import ParameterSource
 
 from resdsl import api
+from resdsl.calibration import read_calibration
 from resdsl.cli.options import (
     library_options,
     network_options,
@@ -17,8 +18,33 @@ from resdsl.cli.options import (
     weights_options,
 )
 from resdsl.cli.writing import writing
+from resdsl.passes.table import DEFAULT_LEVEL, LEVELS, PASSES, named_passes, passes_of
 from resdsl.spec import origin
+from resdsl.targets.precision import Form, Precision
 from resdsl.targets.table import DATA_SUFFIX, TARGETS, Request
+
+ONNX_OPTIONS = {
+    "weights": "--weights",
+    "seed": "--seed",
+    "level": "-O",
+    "names": "--passes",
+    "precision": "--precision",
+    "calibration": "--calibration",
+    "form": "--for",
+    "compares": "--verify",
+    "opset": "--opset",
+    "functions": "--functions",
+    "external_data": "--external-data",
+}
+"""Those that say nothing of a target without weights."""
+
+
+def _listed(ctx: click.Context, _: click.Parameter, names: str | None) -> str | None:
+    """Prints the passes and leaves, for `--passes` without names."""
+    if names != "":
+        return names
+    click.echo("\n".join(f"-O{each.level}  {each.name:<20} {each.summary}" for each in PASSES.values()))
+    return ctx.exit()
 
 
 @click.command("compile", no_args_is_help=True)
@@ -27,6 +53,12 @@ from resdsl.targets.table import DATA_SUFFIX, TARGETS, Request
 @click.option("-o", "--output", "out", metavar="OUT", help="File to write, - for standard output.  [default: NAME.onnx; text goes to standard output]")  # fmt: skip
 @network_options
 @weights_options("the initialisation from --seed")
+@click.option("-O", "level", type=click.IntRange(LEVELS[0], LEVELS[-1]), help=f"ONNX: which passes run; 0 for none.  [default: {DEFAULT_LEVEL}]")  # fmt: skip
+@click.option("--passes", "names", metavar="NAME,…", is_flag=False, flag_value="", expose_value=True, callback=_listed, is_eager=True, help="ONNX: these passes, instead of those of a level. Without names: list them.")  # fmt: skip
+@click.option("--precision", type=click.Choice([each.value for each in Precision]), default=Precision.FP32.value, show_default=True, help="ONNX: of weights and activations.")  # fmt: skip
+@click.option("--calibration", metavar="PATH", help="ONNX in int8: inputs to measure ranges on; a .npy, .npz or .safetensors file, or a folder of arrays or images.")  # fmt: skip
+@click.option("--for", "form", type=click.Choice([each.value for each in Form]), default=Form.ORT_CPU.value, show_default=True, help="ONNX in int8: what will run it.")  # fmt: skip
+@click.option("--verify/--no-verify", "compares", default=None, help="ONNX: run the model beside the one without passes before it is written.  [default: up to 256 MiB of weights]")  # fmt: skip
 @click.option("--opset", type=int, help="ONNX opset.  [default: 21, 22 for bf16]")
 @click.option("--functions", is_flag=True, help="ONNX: one model-local function per distinct unit.")
 @click.option("--external-data", is_flag=True, help=f"ONNX: weights in OUT{DATA_SUFFIX}, as from 2 GiB of them on.")
@@ -40,6 +72,12 @@ def command(
     max_units: int,
     weights: str | None,
     seed: int,
+    level: int | None,
+    names: str | None,
+    precision: str,
+    calibration: str | None,
+    form: str,
+    compares: bool | None,
     opset: int | None,
     functions: bool,
     external_data: bool,
@@ -51,15 +89,19 @@ def command(
     \b
     resdsl compile specs/preact1001.resnet --target torch -o preact1001.py
     resdsl compile specs/preact1001.resnet --target onnx --weights trained.safetensors
+    resdsl compile std/resnet164 --network preact164 -t onnx --precision int8 --calibration images.npy
     resdsl compile std/resnet110 --network resnet110 -p 'shortcut=scale(0.5)' -t json
     """
     chosen = TARGETS[target]
     if not chosen.has_weights:
         given = click.get_current_context().get_parameter_source
-        for option in ("weights", "seed", "opset", "functions", "external_data"):
+        for option, name in ONNX_OPTIONS.items():
             if given(option) is ParameterSource.COMMANDLINE:
-                name = option.replace("_", "-")
-                raise click.UsageError(f"--{name}: a {target} file holds no weights and no ONNX")
+                raise click.UsageError(f"{name}: a {target} file holds no weights and no ONNX")
+    if level is not None and names is not None:
+        raise click.UsageError("-O and --passes: one of them chooses")
+    if calibration is not None and precision != Precision.INT8.value:
+        raise click.UsageError("--calibration: only int8 measures ranges")
     with reporting():
         options = library_options(root, max_units)
         source, given_parameters = read_spec(spec), read_parameters(parameters)
@@ -71,6 +113,11 @@ def command(
             seed,
             opset,
             functions,
+            passes_of(DEFAULT_LEVEL if level is None else level) if names is None else named_passes(names.split(",")),
+            Precision(precision),
+            read_calibration(calibration, built.input) if calibration else None,
+            Form(form),
+            compares=compares,
             external_data=external_data or None,
             origin=origin(source, given_parameters),
         )
@@ -78,4 +125,5 @@ def command(
             written = chosen.emit(request, output)
         if path != "-":
             also = f", {written.beside} beside it" if written.beside else ""
-            click.echo(f"{path}: {built.name}, {written.size:,} bytes{also}", err=True)
+            lines = [f"{path}: {built.name}, {written.size:,} bytes{also}", *(f"  {note}" for note in written.notes)]
+            click.echo("\n".join(lines), err=True)

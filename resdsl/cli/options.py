@@ -24,6 +24,7 @@ USAGE_CODES = (
     "no-network",
     "no-parameters",
     "wrong-opset",
+    "unknown-pass",
     "unavailable-target",
     "unknown-rule",
     "configuration",

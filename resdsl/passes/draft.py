@@ -6,6 +6,7 @@ needed any more becomes Removed. `close` gives a Network again, in which equal c
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -74,11 +75,14 @@ class ChainDraft:
 
 @dataclass(slots=True, eq=False)
 class Draft:
-    """A whole network. weights: exactly its tensors; arrays are replaced, never written into."""
+    """A whole network. weights: exactly its tensors; arrays are replaced, never written into. limit: how far the stream
+    may be shifted, in multiples of what it holds.
+    """
 
     network: Network
     sections: list[ChainDraft]
     weights: Weights
+    limit: float
 
     def chains(self) -> Iterator[ChainDraft]:
         """Every chain, the inner ones first."""
@@ -95,11 +99,11 @@ class Draft:
         return replace(self.network, stem=stem, stages=tuple(stages), head=head, spans={})
 
 
-def open_network(network: Network, weights: Mapping[str, Array]) -> Draft:
+def open_network(network: Network, weights: Mapping[str, Array], limit: float = math.inf) -> Draft:
     """The draft of a network. Dtypes are kept: float64 weights are worked on in float64."""
     cache: dict[int, tuple[Unit, UnitNames]] = {}
     sections = [_open_chain(chain, "", cache) for _, chain in name_network(network)]
-    return Draft(network, sections, dict(weights))
+    return Draft(network, sections, dict(weights), limit)
 
 
 def _open_chain(chain: tuple[Named, ...], prefix: str, cache: dict[int, tuple[Unit, UnitNames]]) -> ChainDraft:

@@ -9,7 +9,7 @@ unit before takes c - c_before as a bias, or c where a projection or layer stand
 norm goes the same way, s through the pooling into the classifier.
 
 Only an identity shortcut carries a shift, so only clean paths fold. A norm stays, reading the shifted stream, where a
-channel has gamma <= 0 (its ReLU would turn round; without a ReLU any gamma but 0 will do); where |c| is over `limit`
+channel has gamma <= 0 (its ReLU would turn round; without a ReLU any gamma but 0 will do); where |c| is over the limit
 times the root mean square that the norm has recorded, since x + c would round x away; and where no layer before it can
 take the shift, or none behind it the factor.
 """
@@ -65,12 +65,12 @@ Wish: TypeAlias = Array | Exact | None
 """The shift that a position should have: this one, none, or any."""
 
 
-def fold_preactivation(draft: Draft, limit: float = LIMIT) -> Tally:
+def fold_preactivation(draft: Draft) -> Tally:
     folded: list[str] = []
     kept: dict[str, list[str]] = {}
     shifts: dict[str, Array] = {}
     for items in streams(draft):
-        norms = [_entrance_norm(item, draft, limit) for item in items]
+        norms = [_entrance_norm(item, draft) for item in items]
         shift: Array | None = None
         for item, norm, wish in zip(items, norms, _wishes(items, norms)[1:], strict=True):
             handed = carried(item, shift) if shift is not None and carries(item) else None
@@ -121,15 +121,15 @@ def _wishes(items: list[Item], norms: list[Norm | None]) -> list[Wish]:
     return wishes[::-1]
 
 
-def _entrance_norm(item: Item, draft: Draft, limit: float) -> Norm | None:
+def _entrance_norm(item: Item, draft: Draft) -> Norm | None:
     """The norm that reads the position first, if one does."""
     chain, _ = entrance(item)
     index = entrance_norm(item)
     norm = None if index is None else chain.elements[index]
-    return _norm(item, chain, index, norm, draft, limit) if index is not None and isinstance(norm, BatchNorm) else None
+    return _norm(item, chain, index, norm, draft) if index is not None and isinstance(norm, BatchNorm) else None
 
 
-def _norm(item: Item, chain: ChainDraft, index: int, norm: BatchNorm, draft: Draft, limit: float) -> Norm:
+def _norm(item: Item, chain: ChainDraft, index: int, norm: BatchNorm, draft: Draft) -> Norm:
     name = chain.names[index]
     factor, offset = affine(name, norm, draft)
     mean, variance = (draft.weights[f"{name}.{part}"].astype(np.float64) for part in ("running_mean", "running_var"))
@@ -141,16 +141,23 @@ def _norm(item: Item, chain: ChainDraft, index: int, norm: BatchNorm, draft: Dra
         reason = "its shortcut reads what the norm leaves" if _reads_activated(item) else "its shortcut is not clean"
     elif input_layer(chain, index + 1, positive=True, crosses_barrier=True) is None:
         reason = "no layer behind it takes the factor"
-    elif not np.isfinite(shift).all() or not _may_have_sign(chain, index, factor):
+    elif not np.isfinite(shift).all() or not _may_have_sign(item, index, factor):
         reason = "gamma is not positive in every channel"
-    elif (np.abs(shift) > limit * size).any():
-        reason = f"a shift of over {limit:g} times what the channel holds"
+    elif (np.abs(shift) > draft.limit * size).any():
+        reason = f"a shift of over {draft.limit:g} times what the channel holds"
     return Norm(index, factor, shift, reason)
 
 
-def _may_have_sign(chain: ChainDraft, index: int, factor: Array) -> bool:
+def _may_have_sign(item: Item, index: int, factor: Array) -> bool:
+    """Whether every layer that takes the factor can take it with this sign."""
+    chain, _ = entrance(item)
+    beside = item.shortcut if isinstance(item, UnitDraft) and item.reads_activated else None
     positive = bool((factor > 0).all())
-    return input_layer(chain, index + 1, positive=positive, crosses_barrier=True) is not None and bool(factor.all())
+    return (
+        bool(factor.all())
+        and input_layer(chain, index + 1, positive=positive, crosses_barrier=True) is not None
+        and (beside is None or input_layer(beside, 0, positive=positive) is not None)
+    )
 
 
 def _reads_activated(item: Item) -> bool:

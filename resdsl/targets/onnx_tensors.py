@@ -30,6 +30,9 @@ ONNX_TYPES: dict[np.dtype, int] = {
     FLOATS[Precision.FP16]: onnx.TensorProto.FLOAT16,
     FLOATS[Precision.BF16]: onnx.TensorProto.BFLOAT16,
     np.dtype(np.int64): onnx.TensorProto.INT64,
+    np.dtype(np.int32): onnx.TensorProto.INT32,
+    np.dtype(np.int8): onnx.TensorProto.INT8,
+    np.dtype(np.uint8): onnx.TensorProto.UINT8,
 }
 
 

@@ -25,3 +25,15 @@ class Precision(Enum):
             case Precision.INT8:
                 return 1
         assert_never(self)
+
+
+class Form(Enum):
+    """For whom an int8 graph is written; no graph serves both.
+
+    ORT_CPU: activations uint8 with a zero point, biases int32. ONNX Runtime's fast kernels on x86 want these.
+    TENSORRT: activations int8 around 0, biases float32. TensorRT takes no other.
+    Both: weights int8, symmetric, one scale per output channel.
+    """
+
+    ORT_CPU = "ort-cpu"
+    TENSORRT = "tensorrt"

@@ -13,8 +13,9 @@ from resdsl.diagnostics import fail
 from resdsl.network.document import to_json
 from resdsl.network.network import Network
 from resdsl.network.tensors import network_tensors
+from resdsl.passes.table import Pass
 from resdsl.spec import Origin
-from resdsl.targets.precision import Precision
+from resdsl.targets.precision import Form, Precision
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,8 +31,10 @@ DATA_SUFFIX = ".data"
 class Request:
     """What to write. weights, seed: as for resdsl.weights.network_weights, for targets that hold weights.
 
-    opset: None for what suits the precision. external_data: weights in a file beside the model; None for where they do
-    not fit into it. origin, passes: what the model's metadata says of where it comes from and what was done to it.
+    passes: what is done to the network first, of targets that hold weights. opset: None for what suits the precision.
+    calibration: for int8, inputs to measure ranges on, (n, *input); form: whom an int8 model is for. external_data:
+    weights in a file beside the model; None for where they do not fit into it. compares: whether the model is run beside
+    the one without passes before it is written; None for where the weights are not too large for it. origin: where the network comes from, for the model's metadata.
     """
 
     network: Network
@@ -39,18 +42,23 @@ class Request:
     seed: int = 0
     opset: int | None = None
     functions: bool = False
+    passes: tuple[Pass, ...] = ()
     precision: Precision = Precision.FP32
+    calibration: NDArray[np.float32] | None = None
+    form: Form = Form.ORT_CPU
     external_data: bool | None = None
+    compares: bool | None = False
     origin: Origin | None = None
-    passes: tuple[str, ...] = ()
 
     def metadata(self) -> dict[str, str]:
         """What a model says of itself: no paths and no times, so that the same request gives the same bytes."""
         entries = {
             "resdsl.network": self.network.name,
             "resdsl.precision": self.precision.value,
-            "resdsl.passes": ",".join(self.passes),
+            "resdsl.passes": ",".join(each.name for each in self.passes),
         }
+        if self.precision is Precision.INT8:
+            entries["resdsl.for"] = self.form.value
         if self.origin is not None:
             entries["resdsl.spec_sha256"] = self.origin.sha256
             entries["resdsl.parameters"] = json.dumps(self.origin.parameters, ensure_ascii=False, sort_keys=True)
@@ -71,10 +79,13 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """size: in bytes, of all files. beside: the name of the second file, if there is one."""
+    """size: in bytes, of all files. beside: the name of the second file, if there is one. notes: what was done, and what
+    it changes, a line each.
+    """
 
     size: int
     beside: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,25 +117,30 @@ def _torch(request: Request, output: Output) -> Written:
 
 
 def _onnx(request: Request, output: Output) -> Written:
-    from resdsl.targets.onnx import onnx_parts
+    from resdsl.targets.onnx_compile import compile_onnx
     from resdsl.targets.onnx_file import write_model, write_model_beside
+    from resdsl.targets.onnx_notes import notes
     from resdsl.weights import network_weights
 
     beside = _weights_beside(request, output)
     _require_memory(request.network)
     weights = network_weights(request.network, request.weights, request.seed)
-    parts = onnx_parts(
+    compiled = compile_onnx(
         request.network,
         weights,
+        request.passes,
         opset=request.opset,
         functions=request.functions,
         precision=request.precision,
+        calibration=request.calibration,
+        form=request.form,
         metadata=request.metadata(),
     )
+    told = notes(compiled, request.precision, request.calibration, compares=request.compares)
     if beside is None:
-        return Written(write_model(parts, output.stream))
+        return Written(write_model(compiled.parts, output.stream), notes=told)
     name, data = beside(DATA_SUFFIX)
-    return Written(write_model_beside(parts, output.stream, data, name), name)
+    return Written(write_model_beside(compiled.parts, output.stream, data, name), name, told)
 
 
 def _weights_beside(request: Request, output: Output) -> Callable[[str], tuple[str, BinaryIO]] | None:

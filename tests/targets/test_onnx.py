@@ -119,11 +119,13 @@ def told(data: bytes) -> dict[str, str]:
 
 def test_metadata_say_where_the_model_comes_from() -> None:
     path = SPECS / "resnet110.resnet"
-    found = told(api.compile(path, "onnx", "resnet110", {"shortcut": "scale(0.5)", "classes": 3}))
+    found = told(
+        api.compile(path, "onnx", "resnet110", {"shortcut": "scale(0.5)", "classes": 3}, passes=["fold-batchnorm"])
+    )
     assert found == {
         "resdsl.network": "resnet110",
         "resdsl.parameters": '{"classes": "3", "shortcut": "scale(0.5)"}',
-        "resdsl.passes": "",
+        "resdsl.passes": "fold-batchnorm",
         "resdsl.precision": "fp32",
         "resdsl.spec_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
     }

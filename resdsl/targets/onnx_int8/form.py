@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
+
+from resdsl.targets.precision import Form
 
 INT8_MAX = 127
 """Symmetric int8 leaves -128 out."""
 UINT8_MAX = 255
 BIAS_MAX = 2**31 - 1
-
-
-class Form(Enum):
-    """For whom an int8 graph is written; no graph serves both.
-
-    ORT_CPU: activations uint8 with a zero point, biases int32. ONNX Runtime's fast kernels on x86 want these.
-    TENSORRT: activations int8 around 0, biases float32. TensorRT takes no other.
-    Both: weights int8, symmetric, one scale per output channel.
-    """
-
-    ORT_CPU = "ort-cpu"
-    TENSORRT = "tensorrt"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,67 @@
+"""Running passes one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from resdsl.network.network import Network
+from resdsl.network.tensors import network_tensors
+from resdsl.passes.draft import Array, Draft, Weights, open_network
+from resdsl.passes.fold_batchnorm import fold_batchnorm
+from resdsl.passes.fold_preactivation import LIMIT, fold_preactivation
+from resdsl.passes.fold_scales import fold_scales
+from resdsl.passes.fold_standardised import fold_standardised
+from resdsl.passes.remove_dead import remove_dead
+from resdsl.passes.remove_identities import remove_identities
+from resdsl.passes.table import Pass
+from resdsl.passes.tally import Tally
+
+RUN: dict[str, Callable[[Draft], Tally]] = {
+    "remove-identities": remove_identities,
+    "fold-standardised": fold_standardised,
+    "fold-scales": fold_scales,
+    "fold-batchnorm": fold_batchnorm,
+    "remove-dead": remove_dead,
+    "fold-preactivation": fold_preactivation,
+}
+"""What each pass of the table does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one pass left: the network and its weights then, and what it did."""
+
+    name: str
+    network: Network
+    weights: Weights
+    tally: Tally
+
+
+def run_passes(
+    network: Network, weights: Mapping[str, Array], passes: Sequence[Pass], limit: float = LIMIT
+) -> list[Step]:
+    """Each pass after the other, each on what the one before left; weights keep their dtypes.
+
+    limit: how far fold_preactivation may shift the stream. After each, every tensor of the network is there in its shape; a pass that breaks this is a bug, and is named.
+    """
+    steps: list[Step] = []
+    for each in passes:
+        draft = open_network(network, weights, limit)
+        tally = RUN[each.name](draft)
+        network = draft.close()
+        weights = _fitted(network, draft.weights, each.name)
+        steps.append(Step(each.name, network, weights, tally))
+    return steps
+
+
+def _fitted(network: Network, weights: Weights, name: str) -> Weights:
+    """The network's tensors; what it does not need any more is left out."""
+    result: Weights = {}
+    for tensor in network_tensors(network):
+        array = weights.get(tensor.name)
+        if array is None or array.shape != tensor.shape:
+            found = "nothing" if array is None else array.shape
+            raise AssertionError(f"{name} left {found} for {tensor.name}, which is {tensor.shape}")
+        result[tensor.name] = array
+    return result

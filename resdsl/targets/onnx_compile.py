@@ -1,0 +1,113 @@
+"""From a network and its weights to an ONNX model: passes, precision, and how far each of them moves the output."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from resdsl.diagnostics import fail
+from resdsl.network.network import Network
+from resdsl.passes.fold_preactivation import LIMIT
+from resdsl.passes.run import Step, run_passes
+from resdsl.passes.table import Pass
+from resdsl.targets.onnx import onnx_parts
+from resdsl.targets.onnx_file import Parts, write_model
+from resdsl.targets.onnx_tensors import Initialiser
+from resdsl.targets.precision import Form, Precision
+
+Weights = Mapping[str, NDArray[np.floating]]
+
+LIMITS = {Precision.FP32: LIMIT, Precision.FP16: 4.0, Precision.BF16: 4.0, Precision.INT8: 4.0}
+"""How far the stream may be shifted, as for fold_preactivation: with fewer bits, fewer can be spent on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """network, weights: as they were given. steps: what each pass left. parts: the model in its precision.
+
+    float32: the model behind the passes and before the precision; the same as `parts` for fp32.
+    """
+
+    network: Network
+    weights: Weights
+    steps: tuple[Step, ...]
+    float32: Parts
+    parts: Parts
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether a pass changed anything."""
+        return any(step.tally.changed for step in self.steps)
+
+
+def compile_onnx(
+    network: Network,
+    weights: Weights,
+    passes: Sequence[Pass] = (),
+    *,
+    opset: int | None = None,
+    functions: bool = False,
+    precision: Precision = Precision.FP32,
+    calibration: NDArray[np.float32] | None = None,
+    form: Form = Form.ORT_CPU,
+    metadata: Mapping[str, str] | None = None,
+) -> Compiled:
+    """The network's model behind these passes.
+
+    calibration: inputs that int8 measures the ranges of activations on, (n, *input). form: for whom int8 is written. The
+    other arguments are those of onnx_model. Raises SpecError.
+    """
+    if precision is Precision.INT8 and calibration is None:
+        message = "int8 needs inputs to measure the ranges of activations on"
+        raise fail("calibration", message, help="`--calibration PATH`: arrays or images like those in use")
+    steps = run_passes(network, weights, passes, LIMITS[precision])
+    folded, numbers = (steps[-1].network, steps[-1].weights) if steps else (network, weights)
+    typed = {
+        each: onnx_parts(folded, numbers, opset=opset, functions=functions, precision=each, metadata=metadata)
+        for each in {Precision.FP32, precision} - {Precision.INT8}
+    }
+    float32 = typed[Precision.FP32]
+    parts = typed[precision] if precision in typed else _quantised(float32, calibration, form)
+    return Compiled(network, weights, tuple(steps), float32, parts)
+
+
+def _quantised(float32: Parts, calibration: NDArray[np.float32], form: Form) -> Parts:
+    if not has_runtime():
+        message = "int8 measures ranges with ONNX Runtime, which is not installed"
+        raise fail("missing-library", message, help="pip install 'resdsl[ort]'")
+    from resdsl.targets.onnx_int8.write import quantise
+
+    return _parts(quantise(float32.whole(), calibration, form))
+
+
+def _parts(model: onnx.ModelProto) -> Parts:
+    """The parts of a whole model, which is taken apart."""
+    tensors = [onnx.TensorProto.FromString(tensor.SerializeToString()) for tensor in model.graph.initializer]
+    del model.graph.initializer[:]
+    arrays = [onnx.numpy_helper.to_array(tensor) for tensor in tensors]
+    return Parts(
+        model,
+        [
+            Initialiser(tensor.name, array.shape, array.dtype, partial(np.asarray, array))
+            for tensor, array in zip(tensors, arrays, strict=True)
+        ],
+    )
+
+
+def model_bytes(parts: Parts) -> bytes:
+    """The model in one piece."""
+    stream = io.BytesIO()
+    write_model(parts, stream)
+    return stream.getvalue()
+
+
+def has_runtime() -> bool:
+    """Whether ONNX Runtime is installed."""
+    return importlib.util.find_spec("onnxruntime") is not None
