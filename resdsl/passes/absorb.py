@@ -101,10 +101,14 @@ def shift_output(chain: ChainDraft, end: int, shift: Array, weights: Weights) ->
 
 
 def shifted_layer(chain: ChainDraft, end: int) -> int | None:
-    """Where the layer stands that takes a shift of what leaves elements[:end]; None if there is none."""
+    """Where the layer stands that takes a shift of what leaves elements[:end]; None if there is none.
+
+    A second reader between the two (the barrier) would be shifted too, and forbids it.
+    """
     index = _find(reversed(_elements(chain, 0, end)), passes_shifts)
-    layers = Conv | Linear | BatchNorm | GroupNorm | LayerNorm
-    return index if index is not None and isinstance(chain.elements[index], layers) else None
+    if index is None or index < chain.barrier <= end:
+        return None
+    return index if isinstance(chain.elements[index], Conv | Linear | BatchNorm | GroupNorm | LayerNorm) else None
 
 
 def unshift_input(chain: ChainDraft, start: int, shift: Array, weights: Weights) -> bool:

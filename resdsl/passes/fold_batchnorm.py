@@ -39,7 +39,8 @@ def fold_batchnorm(draft: Draft) -> Tally:
                 changed.append(chain.names[index])
     for items in streams(draft):
         for before, item in pairwise(items):
-            changed += _fold_across(before, item, draft)
+            while folded := _fold_across(before, item, draft):  # one norm may follow another
+                changed += folded
     return Tally(tuple(changed))
 
 

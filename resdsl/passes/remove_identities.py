@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from resdsl.network.names import kind_name
 from resdsl.network.operators import AvgPool, Dropout, DropPath, MaxPool, Operator, Relu, Removed, Scale, Sigmoid
-from resdsl.passes.draft import ChainDraft, Draft
+from resdsl.passes.draft import ChainDraft, Draft, Weights
 from resdsl.passes.tally import Tally
 
 
@@ -18,7 +18,9 @@ def remove_identities(draft: Draft) -> Tally:
     changed: list[str] = []
     for chain in draft.chains():
         for index, element in enumerate(chain.elements):
-            if not isinstance(element, list | Removed) and (_is_identity(element) or _is_rectified(chain, index)):
+            if not isinstance(element, list | Removed) and (
+                _is_identity(element) or _is_rectified(chain, index, draft.weights)
+            ):
                 chain.remove(index, kind_name(element))
                 changed.append(chain.names[index])
     return Tally(tuple(changed))
@@ -36,15 +38,19 @@ def _is_identity(operator: Operator) -> bool:
             return False
 
 
-def _is_rectified(chain: ChainDraft, index: int) -> bool:
+def _is_rectified(chain: ChainDraft, index: int, weights: Weights) -> bool:
     """Whether this is a ReLU of what is not negative anyway."""
     if not isinstance(chain.elements[index], Relu):
         return False
-    for element in reversed(chain.elements[:index]):
-        match element:
+    for before in reversed(range(index)):
+        match chain.elements[before]:
             case Relu() | Sigmoid():
                 return True
-            case Removed() | Dropout() | MaxPool() | AvgPool():
+            case Removed() | Dropout() | DropPath() | MaxPool() | AvgPool():
+                continue
+            case Scale(learn=True) if not (weights[chain.names[before]] < 0).any():
+                continue
+            case Scale(factor=int() | float() as factor, learn=False) if factor >= 0:
                 continue
             case _:
                 return False
