@@ -6,6 +6,7 @@ are compared round by round. What is called is no matter here: ONNX Runtime and 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,9 @@ ROUNDS = range(5, 26)
 WARM_UP_CALLS = 3
 """The first makes what is kept, the second lays out memory by what it saw."""
 SHORT = 0.05
-"""Seconds. A call that takes less is made once before it is timed, so that what ran before it is out of the caches."""
+"""Seconds. A call that takes less is made a few times before it is timed, for SETTLING seconds: what ran before it leaves the
+caches, and threads that still wait busily for its work, PyTorch's for 5 ms, go to sleep."""
+SETTLING = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,7 @@ def measure(
         order = range(len(cells)) if number % 2 == 0 else reversed(range(len(cells)))
         for index in order:
             call = cells[index].call
-            if spent[index] < SHORT:
+            for _ in range(math.ceil(SETTLING / spent[index]) if spent[index] < SHORT else 0):
                 call()
             found[index].append(median(_timed(call) for _ in range(calls[index])))
         if told is not None:
