@@ -1,31 +1,58 @@
-"""Whether the targets compute the same network: each against the reference in float64, on the same input."""
+"""Whether the targets and the passes compute the same network: each against the reference in float64, on the same input."""
 
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from resdsl.network.difference import agreement, relative_error
 from resdsl.network.evaluate import evaluate, random_input
 from resdsl.network.initial import Weights
 from resdsl.network.network import Network
+from resdsl.passes.run import Step, run_passes
+from resdsl.passes.table import DEFAULT_LEVEL, Pass, passes_of
+from resdsl.targets.precision import Form, Precision
+
+Array: TypeAlias = NDArray[np.floating[Any]]
+Trace: TypeAlias = dict[str, Array]
+"""By unit (`stage1.17`), in the order of execution: its output, (batch, *output)."""
 
 EXACT = 1e-9
 """Largest relative difference between two float64 computations of the same network."""
 FACTOR, FLOOR = 4.0, 1e-6
 """A float32 computation may be FACTOR times as far off as another one, plus FLOOR."""
+AMPLIFIED = 1e-7
+"""What float64 may be off for each unit that float32 is off: where rounding is amplified, it is so in both."""
+COARSER = {Precision.FP16: 2.0**13, Precision.BF16: 2.0**16}
+"""How many times larger than float32's the rounding of a type is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """The first unit whose output is beyond a check's tolerance. error: relative, as for the whole."""
+
+    unit: str
+    error: float
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One target. error: max|y - y64| / max|y64|, NaN if the output is; None if the target could not be run."""
+    """One target, or one pass. error: max|y - y64| / max|y64|, NaN if the output is; None if it could not be run.
+
+    agreement: the share of inputs whose largest output is the reference's, for int8. departs: where it failed.
+    """
 
     target: str
     error: float | None
     tolerance: float
     note: str = ""
+    agreement: float | None = None
+    departs: Departure | None = None
 
     @property
     def passed(self) -> bool:
@@ -46,49 +73,170 @@ class Report:
         return not self.problems and all(check.passed for check in self.checks)
 
 
-def verify(network: Network, weights: Weights, *, batch: int = 4, seed: int = 1) -> Report:
-    """Runs every target that is installed on one random batch.
-
-    The reference is resdsl.network.evaluate in float64; float32 targets are held to how far PyTorch's float32 (without
-    torch: the reference's own) is off.
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is compared beside the plain targets. passes: of the ONNX model as it is written. precisions: of ONNX, beside
+    fp32. tolerance: for them; by default what the type's rounding explains, and for int8 none. calibration: for int8.
     """
-    x = random_input(network, batch, seed)
+
+    passes: Sequence[Pass] = passes_of(DEFAULT_LEVEL)
+    precisions: Sequence[Precision] = ()
+    tolerance: float | None = None
+    calibration: NDArray[np.float32] | None = None
+    form: Form = Form.ORT_CPU
+
+
+def verify(
+    network: Network,
+    weights: Weights,
+    x: NDArray[np.float32] | None = None,
+    *,
+    batch: int = 4,
+    seed: int = 1,
+    wanted: Wanted = Wanted(),
+) -> Report:
+    """Runs every target that is installed, and every pass that changes something, on the inputs x, (n, *input).
+
+    Without x: `batch` random ones. The reference is resdsl.network.evaluate in float64, in evaluation mode. Float32
+    targets are held to how far PyTorch's float32 (without torch: the reference's own) is off; a pass in float64 to EXACT.
+    """
+    x = random_input(network, batch, seed) if x is None else x
     with np.errstate(all="ignore"):
-        y64 = evaluate(network, weights, x.astype(np.float64))
-        own = relative_error(evaluate(network, weights, x), y64)
-    problems: list[str] = []
-    if not np.isfinite(y64).all():
-        problems.append("the output is not finite")
-    elif batch > 1 and bool((np.abs(y64 - y64[:1]).max(axis=0) <= 1e-12 * np.abs(y64).max()).all()):
-        problems.append("the output is the same for different inputs")
-    checks = [Check("reference float32", own, float("inf"))]
-    baseline = own
+        run = _Run(network, weights, x, evaluate(network, weights, x.astype(np.float64)))
+        own = run.check("reference float32", lambda trace: evaluate(network, weights, x, trace=trace))
+        checks = [own, *_torch_checks(run, own.error or 0.0), *_pass_checks(run, own.error or 0.0, wanted)]
+        baseline = next((check.error for check in checks if check.target == "torch" and check.error is not None), None)
+        checks += _onnx_checks(run, own.error or 0.0 if baseline is None else baseline, wanted)
+    return Report(network.name, len(x), tuple(checks), run.problems())
+
+
+@dataclass(slots=True)
+class _Run:
+    """What the checks share. y64: the reference's output."""
+
+    network: Network
+    weights: Weights
+    x: NDArray[np.float32]
+    y64: Array
+    units: Trace = field(default_factory=dict[str, Array])
+
+    def check(
+        self,
+        target: str,
+        compute: Callable[[Trace | None], Array],
+        tolerance: float = float("inf"),
+        note: str = "",
+        shifts: Mapping[str, Array] | None = None,
+    ) -> Check:
+        """compute: the output, and into the trace, if there is one, the units' outputs. shifts: as a pass tells them."""
+        y64 = self.y64
+        y = compute(None)
+        check = Check(target, relative_error(y, y64[: len(y)]), tolerance, note)
+        return check if check.passed else replace(check, departs=self._departure(compute, tolerance, shifts or {}))
+
+    def _departure(
+        self, compute: Callable[[Trace | None], Array], tolerance: float, shifts: Mapping[str, Array]
+    ) -> Departure | None:
+        if not self.units:
+            evaluate(self.network, self.weights, self.x.astype(np.float64), trace=self.units)
+        found: Trace = {}
+        compute(found)
+        for unit, y64 in self.units.items():
+            if unit in found:
+                y = found[unit].astype(np.float64)
+                shift = shifts.get(unit)
+                y = y if shift is None else y - shift.reshape(-1, *(1,) * (y.ndim - 2))
+                error = relative_error(y, y64[: len(y)])
+                if not error <= tolerance:
+                    return Departure(unit, error)
+        return None
+
+    def problems(self) -> tuple[str, ...]:
+        y64 = self.y64
+        if not np.isfinite(y64).all():
+            return ("the output is not finite",)
+        if len(y64) > 1 and bool((np.abs(y64 - y64[:1]).max(axis=0) <= 1e-12 * np.abs(y64).max()).all()):
+            return ("the output is the same for different inputs",)
+        return ()
+
+
+def _torch_checks(run: _Run, own: float) -> list[Check]:
     if importlib.util.find_spec("torch") is None:
-        checks.append(Check("torch", None, 0.0, "not installed: pip install 'resdsl[torch]'"))
-    else:
-        from resdsl.targets.torch_module import run_torch
+        return [Check("torch", None, 0.0, "not installed: pip install 'resdsl[torch]'")]
+    from resdsl.targets.torch_module import run_torch
 
-        checks.append(Check("torch float64", relative_error(run_torch(network, weights, x, double=True), y64), EXACT))
-        y32 = run_torch(network, weights, x, double=False)
-        baseline = relative_error(y32, y64)
-        checks.append(Check("torch", baseline, FACTOR * own + FLOOR))
-        written = run_torch(network, weights, x, double=False, standalone=True)
-        equal = np.array_equal(written, y32)
-        checks.append(Check("torch source", 0.0 if equal else relative_error(written, y32), 0.0, "bit for bit"))
+    def compute(double: bool) -> Callable[[Trace | None], Array]:
+        return lambda trace: run_torch(run.network, run.weights, run.x, double=double, trace=trace)
+
+    y32 = compute(False)(None)
+    written = run_torch(run.network, run.weights, run.x, double=False, standalone=True)
+    source = 0.0 if np.array_equal(written, y32) else relative_error(written, y32.astype(np.float64))
+    return [
+        run.check("torch float64", compute(True), EXACT),
+        run.check("torch", compute(False), FACTOR * own + FLOOR),
+        Check("torch source", source, 0.0, "bit for bit"),
+    ]
+
+
+def _pass_checks(run: _Run, own: float, wanted: Wanted) -> list[Check]:
+    """Each pass in float64, behind those before it, on the first input."""
+    exact = {name: array.astype(np.float64) for name, array in run.weights.items()}
+    x = run.x[:1].astype(np.float64)
+
+    def compute(step: Step) -> Callable[[Trace | None], Array]:
+        return lambda trace: evaluate(step.network, step.weights, x, trace=trace)
+
+    return [
+        run.check(
+            f"pass {step.name}",
+            compute(step),
+            EXACT + AMPLIFIED * own,
+            f"{len(step.tally.changed)} changed",
+            step.tally.shifts,
+        )
+        for step in run_passes(run.network, exact, wanted.passes)
+        if step.tally.changed
+    ]
+
+
+def _onnx_checks(run: _Run, baseline: float, wanted: Wanted) -> list[Check]:
     if importlib.util.find_spec("onnxruntime") is None:
-        checks.append(Check("onnx", None, 0.0, "onnxruntime is not installed: pip install 'resdsl[ort]'"))
-    else:
-        from resdsl.targets.onnx_runtime import run_onnx
+        return [Check("onnx", None, 0.0, "onnxruntime is not installed: pip install 'resdsl[ort]'")]
+    from resdsl.targets.onnx_compile import compile_onnx
+    from resdsl.targets.onnx_runtime import NotRunError, run_parts
 
-        for functions in (False, True):
-            name = "onnx functions" if functions else "onnx"
-            error = relative_error(run_onnx(network, weights, x, functions=functions), y64)
-            checks.append(Check(name, error, FACTOR * baseline + FLOOR))
-    return Report(network.name, batch, tuple(checks), tuple(problems))
+    def compiled(
+        passes: Sequence[Pass], precision: Precision, functions: bool = False
+    ) -> tuple[Callable[[Trace | None], Array], dict[str, Array]]:
+        found = compile_onnx(
+            run.network,
+            run.weights,
+            passes,
+            functions=functions,
+            precision=precision,
+            calibration=wanted.calibration,
+            form=wanted.form,
+        )
+        shifts = {unit: shift for step in found.steps for unit, shift in step.tally.shifts.items()}
+        return lambda trace: run_parts(found.parts, run.x, trace), shifts
 
-
-def relative_error(y: NDArray[np.floating], y64: NDArray[np.floating]) -> float:
-    """max|y - y64| / max|y64|; NaN where y is not finite."""
-    if y.shape != y64.shape or not np.isfinite(y).all():
-        return float("nan")
-    return float(np.abs(y - y64).max() / max(np.abs(y64).max(), np.finfo(np.float64).tiny))
+    checks: list[Check] = []
+    limit = FACTOR * baseline + FLOOR
+    for name, functions in (("onnx", False), ("onnx functions", True)):
+        compute, _ = compiled((), Precision.FP32, functions)
+        checks.append(run.check(name, compute, limit))
+    if wanted.passes:
+        compute, shifts = compiled(wanted.passes, Precision.FP32)
+        checks.append(run.check("onnx with passes", compute, limit, shifts=shifts))
+    for precision in wanted.precisions:
+        compute, shifts = compiled(wanted.passes, precision)
+        tolerance = FACTOR * baseline * COARSER.get(precision, float("inf")) + FLOOR
+        if wanted.tolerance is not None:
+            tolerance = wanted.tolerance
+        name = f"onnx {precision.value}"
+        try:
+            check = run.check(name, compute, tolerance, shifts=shifts)
+            checks.append(replace(check, agreement=agreement(compute(None), run.y64)))
+        except NotRunError as error:
+            checks.append(Check(name, None, tolerance, str(error)))
+    return checks

@@ -9,6 +9,7 @@ from click.core import ParameterSource
 
 from resdsl import api
 from resdsl.calibration import read_calibration
+from resdsl.cli.model_options import PRECISIONS, chosen_passes, int8_options, pass_options
 from resdsl.cli.options import (
     library_options,
     network_options,
@@ -18,7 +19,6 @@ from resdsl.cli.options import (
     weights_options,
 )
 from resdsl.cli.writing import writing
-from resdsl.passes.table import DEFAULT_LEVEL, LEVELS, PASSES, named_passes, passes_of
 from resdsl.spec import origin
 from resdsl.targets.precision import Form, Precision
 from resdsl.targets.table import DATA_SUFFIX, TARGETS, Request
@@ -39,25 +39,15 @@ ONNX_OPTIONS = {
 """Those that say nothing of a target without weights."""
 
 
-def _listed(ctx: click.Context, _: click.Parameter, names: str | None) -> str | None:
-    """Prints the passes and leaves, for `--passes` without names."""
-    if names != "":
-        return names
-    click.echo("\n".join(f"-O{each.level}  {each.name:<20} {each.summary}" for each in PASSES.values()))
-    return ctx.exit()
-
-
 @click.command("compile", no_args_is_help=True)
 @click.argument("spec")
 @click.option("--target", "-t", type=click.Choice(list(TARGETS)), required=True, help="What to write.")
 @click.option("-o", "--output", "out", metavar="OUT", help="File to write, - for standard output.  [default: NAME.onnx; text goes to standard output]")  # fmt: skip
 @network_options
 @weights_options("the initialisation from --seed")
-@click.option("-O", "level", type=click.IntRange(LEVELS[0], LEVELS[-1]), help=f"ONNX: which passes run; 0 for none.  [default: {DEFAULT_LEVEL}]")  # fmt: skip
-@click.option("--passes", "names", metavar="NAME,…", is_flag=False, flag_value="", expose_value=True, callback=_listed, is_eager=True, help="ONNX: these passes, instead of those of a level. Without names: list them.")  # fmt: skip
-@click.option("--precision", type=click.Choice([each.value for each in Precision]), default=Precision.FP32.value, show_default=True, help="ONNX: of weights and activations.")  # fmt: skip
-@click.option("--calibration", metavar="PATH", help="ONNX in int8: inputs to measure ranges on; a .npy, .npz or .safetensors file, or a folder of arrays or images.")  # fmt: skip
-@click.option("--for", "form", type=click.Choice([each.value for each in Form]), default=Form.ORT_CPU.value, show_default=True, help="ONNX in int8: what will run it.")  # fmt: skip
+@pass_options
+@click.option("--precision", type=click.Choice(PRECISIONS), default=Precision.FP32.value, show_default=True, help="ONNX: of weights and activations.")  # fmt: skip
+@int8_options
 @click.option("--verify/--no-verify", "compares", default=None, help="ONNX: run the model beside the one without passes before it is written.  [default: up to 256 MiB of weights]")  # fmt: skip
 @click.option("--opset", type=int, help="ONNX opset.  [default: 21, 22 for bf16]")
 @click.option("--functions", is_flag=True, help="ONNX: one model-local function per distinct unit.")
@@ -98,8 +88,6 @@ def command(
         for option, name in ONNX_OPTIONS.items():
             if given(option) is ParameterSource.COMMANDLINE:
                 raise click.UsageError(f"{name}: a {target} file holds no weights and no ONNX")
-    if level is not None and names is not None:
-        raise click.UsageError("-O and --passes: one of them chooses")
     if calibration is not None and precision != Precision.INT8.value:
         raise click.UsageError("--calibration: only int8 measures ranges")
     with reporting():
@@ -113,7 +101,7 @@ def command(
             seed,
             opset,
             functions,
-            passes_of(DEFAULT_LEVEL if level is None else level) if names is None else named_passes(names.split(",")),
+            chosen_passes(level, names),
             Precision(precision),
             read_calibration(calibration, built.input) if calibration else None,
             Form(form),

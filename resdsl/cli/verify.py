@@ -10,6 +10,9 @@ from pathlib import Path
 import click
 
 from resdsl import api
+from resdsl._version import __version__
+from resdsl.calibration import read_calibration
+from resdsl.cli.model_options import PRECISIONS, chosen_passes, int8_options, pass_options
 from resdsl.cli.options import (
     library_options,
     network_options,
@@ -18,15 +21,28 @@ from resdsl.cli.options import (
     reporting,
     weights_options,
 )
-from resdsl.verify import Report, verify
+from resdsl.targets.precision import Form, Precision
+from resdsl.verify import Report, Wanted, verify
 from resdsl.weights import CALIBRATED, network_weights
+
+MAX_INPUTS = 256
+"""Of those that --input gives; the reference is slow."""
 
 
 @click.command("verify", no_args_is_help=True)
 @click.argument("spec")
 @network_options
 @weights_options("random-calibrated")
-@click.option("--batch", type=click.IntRange(1, 1024), default=4, show_default=True, help="Inputs to compare on.")
+@pass_options
+@click.option("--precision", "precisions", type=click.Choice(PRECISIONS), multiple=True, help="Also the ONNX model in this precision; may be repeated.")  # fmt: skip
+@int8_options
+@click.option("--tolerance", type=click.FloatRange(0), help="Most that those may be off.  [default: what the type's rounding explains; int8: anything]")  # fmt: skip
+@click.option(
+    "--input", "inputs", metavar="PATH", help="Inputs to compare on, as for --calibration.  [default: random]"
+)
+@click.option(
+    "--batch", type=click.IntRange(1, 1024), default=4, show_default=True, help="Random inputs to compare on."
+)
 @click.option("--json", "as_json", is_flag=True, help="The report as JSON.")
 def command(
     spec: str,
@@ -36,23 +52,38 @@ def command(
     max_units: int,
     weights: str | None,
     seed: int,
+    level: int | None,
+    names: str | None,
+    precisions: tuple[str, ...],
+    calibration: str | None,
+    form: str,
+    tolerance: float | None,
+    inputs: str | None,
     batch: int,
     as_json: bool,
 ) -> None:
-    """Run a network of SPEC in every target that is installed, on the same input.
+    """Run a network of SPEC in every target that is installed, and behind every pass, on the same input.
 
     Prints how far each is from the float64 reference, max|y - y64| / max|y64|, and exits with 1 if one is beyond its
-    tolerance, if the output is not finite, or if it does not depend on the input. Weights are random-calibrated
-    unless --weights names a file.
+    tolerance, if the output is not finite, or if it does not depend on the input. What fails is told with the first
+    unit whose output is off. Weights are random-calibrated unless --weights names a file.
 
     \b
     resdsl verify specs/preact1001.resnet
-    resdsl verify std/resnet110 --network preact110 --weights trained.safetensors
+    resdsl verify std/resnet110 --network preact110 --weights trained.safetensors --precision fp16
     """
     with reporting():
         options = library_options(root, max_units)
         built = api.build(read_spec(spec), network, read_parameters(parameters), options=options)
-        report = verify(built, network_weights(built, weights or CALIBRATED, seed), batch=batch)
+        wanted = Wanted(
+            chosen_passes(level, names),
+            [Precision(precision) for precision in dict.fromkeys(precisions) if precision != Precision.FP32.value],
+            tolerance,
+            read_calibration(calibration, built.input) if calibration else None,
+            Form(form),
+        )
+        x = read_calibration(inputs, built.input, limit=MAX_INPUTS) if inputs else None
+        report = verify(built, network_weights(built, weights or CALIBRATED, seed), x, batch=batch, wanted=wanted)
     click.echo(json.dumps(_document(report), indent=2) if as_json else _text(report))
     raise SystemExit(0 if report.passed else 1)
 
@@ -61,11 +92,15 @@ def _document(report: Report) -> dict[str, object]:
     def finite(value: float | None) -> float | None:
         return value if value is not None and math.isfinite(value) else None
 
-    checks = [
-        {**asdict(check), "error": finite(check.error), "tolerance": finite(check.tolerance), "passed": check.passed}
-        for check in report.checks
-    ]
+    checks: list[dict[str, object]] = []
+    for check in report.checks:
+        departs = check.departs and {"unit": check.departs.unit, "error": finite(check.departs.error)}
+        error, tolerance = finite(check.error), finite(check.tolerance)
+        checks.append(
+            {**asdict(check), "error": error, "tolerance": tolerance, "departs": departs, "passed": check.passed}
+        )
     return {
+        "resdsl": __version__,
         "network": report.network,
         "batch": report.batch,
         "passed": report.passed,
@@ -75,13 +110,18 @@ def _document(report: Report) -> dict[str, object]:
 
 
 def _text(report: Report) -> str:
+    width = max(len(check.target) for check in report.checks)
     lines = [f"{report.network}, {report.batch} inputs: relative difference from float64"]
     for check in report.checks:
         if check.error is None:
-            lines.append(f"  -     {check.target:<18} {check.note}")
+            lines.append(f"  -     {check.target:<{width}} {check.note}")
             continue
         limit = "" if math.isinf(check.tolerance) else f"  (at most {check.tolerance:.1e})" if check.tolerance else ""
         note = f"  {check.note}" if check.note else ""
-        lines.append(f"  {'ok   ' if check.passed else 'FAIL '} {check.target:<18} {check.error:.1e}{limit}{note}")
+        if check.agreement is not None:
+            note += f"  {check.agreement:.1%} keep their class"
+        lines.append(f"  {'ok   ' if check.passed else 'FAIL '} {check.target:<{width}} {check.error:.1e}{limit}{note}")
+        if check.departs is not None:
+            lines.append(f"        the first unit that is off is {check.departs.unit}, by {check.departs.error:.1e}")
     lines += [f"  FAIL  {problem}" for problem in report.problems]
     return "\n".join(lines)

@@ -58,13 +58,15 @@ def evaluate(
     x: Array,
     *,
     statistics: MutableMapping[str, Array] | None = None,
+    trace: MutableMapping[str, Array] | None = None,
 ) -> Array:
     """The network's output for a batch `x` of its input, (batch, *input), in the type of `x`.
 
     Evaluation mode. With `statistics`, BatchNorm normalises with the batch's own mean and (biased) variance instead, and
-    each layer's mean and unbiased variance are put there under `….running_mean` and `….running_var`.
+    each layer's mean and unbiased variance are put there under `….running_mean` and `….running_var`. With `trace`, each
+    unit's output is put there under its name, `stage1.17`.
     """
-    run = _Evaluation(weights, statistics)
+    run = _Evaluation(weights, statistics, trace)
     for _, chain in name_network(network):
         x = run.chain(chain, x, "")
     return x
@@ -106,9 +108,15 @@ def standardised(weight: Array, gain: Array, eps: float) -> Array:
 
 
 class _Evaluation:
-    def __init__(self, weights: Mapping[str, Array], statistics: MutableMapping[str, Array] | None) -> None:
+    def __init__(
+        self,
+        weights: Mapping[str, Array],
+        statistics: MutableMapping[str, Array] | None,
+        trace: MutableMapping[str, Array] | None,
+    ) -> None:
         self.weights = weights
         self.statistics = statistics
+        self.trace = trace
         self.names: dict[int, tuple[Unit, UnitNames]] = {}
 
     def weight(self, name: str, like: Array) -> Array:
@@ -131,6 +139,8 @@ class _Evaluation:
             for copy in range(run.count):
                 unit = copy_of(run.unit, copy) if differs else run.unit
                 x = self.unit(unit, x, f"{prefix}.{index}.")
+                if self.trace is not None:
+                    self.trace[f"{prefix}.{index}"] = x
                 index += 1
         return x
 

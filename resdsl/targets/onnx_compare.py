@@ -9,17 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
+from resdsl.network.difference import agreement, relative_error
 from resdsl.targets.onnx import onnx_parts
-from resdsl.targets.onnx_compile import Compiled, model_bytes
+from resdsl.targets.onnx_compile import Compiled
+from resdsl.targets.onnx_file import model_bytes
+from resdsl.targets.onnx_runtime import NotRunError, run_model
 
 Array = NDArray[np.floating]
 
 FACTOR, FLOOR = 4.0, 1e-6
 """The passes may move the output FACTOR times as far as ONNX Runtime's own optimisations, plus FLOOR."""
-BATCH = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,48 +48,23 @@ class Comparison:
 def compare(compiled: Compiled, x: NDArray[np.float32]) -> Comparison:
     """Runs the model without passes, with them, and in its precision, on the inputs x, (n, *input)."""
     start = model_bytes(onnx_parts(compiled.network, compiled.weights))
-    exact = run(start, x, optimised=False)
-    own = run(start, x)
+    exact = run_model(start, x, optimised=False)
+    own = run_model(start, x)
     del start
-    folded = run(model_bytes(compiled.float32), x)
-    rounding, passes = relative_difference(own, exact), relative_difference(folded, exact)
+    folded = run_model(model_bytes(compiled.float32), x)
+    rounding, passes = relative_error(own, exact), relative_error(folded, exact)
     final, note = folded, ""
     if compiled.parts is not compiled.float32:
         try:
-            final = run(model_bytes(compiled.parts), x)
-        except Exception as error:  # ONNX Runtime's have no class in common
-            note = f"ONNX Runtime's CPU does not run it: {str(error).splitlines()[0]}"
+            final = run_model(model_bytes(compiled.parts), x)
+        except NotRunError as error:
+            note = str(error)
     has_precision = final is not folded
     return Comparison(
         len(x),
         rounding,
         passes,
-        relative_difference(final, folded) if has_precision else None,
+        relative_error(final, folded) if has_precision else None,
         agreement(final, exact),
         note,
     )
-
-
-def run(model: bytes, x: NDArray[np.float32], *, optimised: bool = True) -> Array:
-    """The output of a model for (n, *input), a few inputs at a time, on the CPU."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    if not optimised:
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    parts = [session.run(["output"], {"input": x[at : at + BATCH]})[0] for at in range(0, len(x), BATCH)]
-    return np.concatenate(parts).astype(np.float64)
-
-
-def relative_difference(y: Array, reference: Array) -> float:
-    """max|y - reference| / max|reference|; NaN where a number is not finite."""
-    if not (np.isfinite(y).all() and np.isfinite(reference).all()):
-        return float("nan")
-    return float(np.abs(y - reference).max() / max(float(np.abs(reference).max()), np.finfo(np.float64).tiny))
-
-
-def agreement(y: Array, reference: Array) -> float | None:
-    """The share of samples whose largest output is the same; None where outputs are no scores of several classes."""
-    if y.ndim != 2 or y.shape[1] < 2 or not np.isfinite(y).all():
-        return None
-    return float((y.argmax(axis=1) == reference.argmax(axis=1)).mean())

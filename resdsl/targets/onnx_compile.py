@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +17,7 @@ from resdsl.passes.fold_preactivation import LIMIT
 from resdsl.passes.run import Step, run_passes
 from resdsl.passes.table import Pass
 from resdsl.targets.onnx import onnx_parts
-from resdsl.targets.onnx_file import Parts, write_model
+from resdsl.targets.onnx_file import Parts
 from resdsl.targets.onnx_tensors import Initialiser
 from resdsl.targets.precision import Form, Precision
 
@@ -99,13 +98,6 @@ def _parts(model: onnx.ModelProto) -> Parts:
             for tensor, array in zip(tensors, arrays, strict=True)
         ],
     )
-
-
-def model_bytes(parts: Parts) -> bytes:
-    """The model in one piece."""
-    stream = io.BytesIO()
-    write_model(parts, stream)
-    return stream.getvalue()
 
 
 def has_runtime() -> bool:

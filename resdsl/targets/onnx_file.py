@@ -6,6 +6,7 @@ than 2 GiB; larger weights stand in a second file beside the model (external dat
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, TypeVar
@@ -46,6 +47,13 @@ class Parts:
 def write_model(parts: Parts, stream: BinaryIO) -> int:
     """Writes the model with its weights; how many bytes. The bytes are those of `parts.whole()`, deterministic."""
     return _write(parts, [(_inline(each), each) for each in parts.initialisers], stream)
+
+
+def model_bytes(parts: Parts) -> bytes:
+    """The model in one piece."""
+    stream = io.BytesIO()
+    write_model(parts, stream)
+    return stream.getvalue()
 
 
 def write_model_beside(parts: Parts, stream: BinaryIO, data: BinaryIO, location: str) -> int:

@@ -10,7 +10,7 @@ import copyreg
 import linecache
 import sys
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import sha256
 from types import ModuleType
 from typing import Any
@@ -47,10 +47,12 @@ def run_torch(
     *,
     double: bool,
     standalone: bool = False,
+    trace: dict[str, NDArray[np.floating]] | None = None,
 ) -> NDArray[np.floating]:
     """The module's output in evaluation mode, in float64 or float32.
 
-    standalone: of the written source, executed on its own as a file would be, instead of the loaded module.
+    standalone: of the written source, executed on its own as a file would be, instead of the loaded module. With `trace`,
+    the output of each unit is put there under its name, `stage1.17`.
     """
     module = torch_module(network, weights)
     if standalone:
@@ -60,9 +62,19 @@ def run_torch(
         module = namespace[type(module).__name__]()
         module.load_state_dict(state)
     module.eval()
+    if trace is not None:
+        for name, part in module.named_modules():
+            if name.rpartition(".")[2].isdecimal():
+                part.register_forward_hook(partial(_record, trace, name))
     batch = torch.from_numpy(x)
     with torch.no_grad():
         return (module.double()(batch.double()) if double else module(batch)).numpy()
+
+
+def _record(
+    trace: dict[str, NDArray[np.floating]], name: str, module: nn.Module, inputs: object, output: torch.Tensor
+) -> None:
+    trace[name] = output.numpy()
 
 
 def _network_class(source: str) -> type[nn.Module]:
