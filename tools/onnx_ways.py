@@ -82,6 +82,14 @@ def theirs(case: Case, folder: Path) -> nn.Module:
     return model.eval()
 
 
+def reference(case: Case, folder: Path, x: Tensor) -> Tensor:
+    """The output of x in float64."""
+    import torch
+
+    with torch.no_grad():
+        return ours(case, folder).double()(x.double())
+
+
 def _peer(case: Case) -> nn.Module:
     sys.path.insert(0, str(ROOT))
     from tests.peers.libraries import peer
