@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,7 @@ def activation(low: float, high: float, form: Form) -> Quantised:
             return Quantised(scale, np.uint8(np.clip(np.rint(-low / scale), 0, UINT8_MAX)))
         case Form.TENSORRT:
             return Quantised(_scale(max(-low, high) / INT8_MAX), np.int8(0))
+    assert_never(form)
 
 
 def weight_scales(weight: NDArray[np.float32], bias: NDArray[np.float32] | None, x: Quantised) -> NDArray[np.float32]:
