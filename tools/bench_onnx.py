@@ -7,7 +7,7 @@ Networks: preact164, preact1001, wrn_16_4 on 32x32 images, resnet50 on 224x224, 
 pytorchcv's model of it, so that all ways compute the same; how far each is from float64, max|y - y64| / max|y64|, is in the report. Ways (in
 tools/onnx_ways.py):
 
-- `resdsl`: the ONNX target, with its defaults;
+- `resdsl`: the ONNX target, with its defaults; `resdsl_O0` without passes; `resdsl_int8` and `resdsl_O0_int8` in int8;
 - `export`, `legacy`: torch.onnx.export of resdsl.load's module, dynamo=True and dynamo=False;
 - `export_onnxslim`, `export_onnxsim`, `legacy_…`: these after onnxslim and onnxsim (`pip install onnxslim onnxsim`);
 - `pytorchcv_export`, `pytorchcv_legacy`: pytorchcv's own module, exported likewise;

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 import resdsl
 from resdsl.spec import Parameter
 from resdsl.weights.safetensors import write_safetensors
@@ -100,8 +102,15 @@ def _peer(case: Case) -> nn.Module:
 # To ONNX
 
 
-def _resdsl(case: Case, folder: Path, out: Path) -> None:
-    out.write_bytes(resdsl.compile(case.spec, "onnx", case.network, case.parameters, weights=folder / WEIGHTS))
+def _resdsl(**options: Any) -> Callable[[Case, Path, Path], None]:
+    def compiled(case: Case, folder: Path, out: Path) -> None:
+        given = dict(options)
+        if options.get("precision") == "int8":  # for speed; accuracy is tested on trained networks
+            given["calibration"] = np.random.default_rng(1).standard_normal((32, *case.image), np.float32)
+        weights = folder / WEIGHTS
+        out.write_bytes(resdsl.compile(case.spec, "onnx", case.network, case.parameters, weights=weights, **given))
+
+    return compiled
 
 
 def _exported(make: Callable[[Case, Path], nn.Module], *, dynamo: bool) -> Callable[[Case, Path, Path], None]:
@@ -143,7 +152,10 @@ def _onnxsim(before: str) -> Callable[[Case, Path, Path], None]:
 
 
 ONNX_WAYS: dict[str, Callable[[Case, Path, Path], None]] = {
-    "resdsl": _resdsl,
+    "resdsl": _resdsl(),
+    "resdsl_O0": _resdsl(passes=0),
+    "resdsl_int8": _resdsl(precision="int8"),
+    "resdsl_O0_int8": _resdsl(passes=0, precision="int8"),
     "export": _exported(ours, dynamo=True),
     "export_onnxslim": _onnxslim("export"),
     "export_onnxsim": _onnxsim("export"),
