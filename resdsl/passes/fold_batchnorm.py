@@ -33,7 +33,9 @@ from resdsl.passes.tally import Tally
 def fold_batchnorm(draft: Draft) -> Tally:
     changed: list[str] = []
     for chain in draft.chains():
-        for index, element in enumerate(chain.elements):
+        places = range(len(chain.elements))
+        for index in (*places, *reversed(places)):  # norms in a row fold from either end
+            element = chain.elements[index]
             if isinstance(element, BatchNorm) and _fold(chain, index, element, draft):
                 chain.remove(index, "bn")
                 changed.append(chain.names[index])
