@@ -69,8 +69,9 @@ def fold_preactivation(draft: Draft) -> Tally:
     folded: list[str] = []
     kept: dict[str, list[str]] = {}
     shifts: dict[str, Array] = {}
+    branches = {id(unit.branch) for unit in draft.units()}
     for items in streams(draft):
-        norms = [_entrance_norm(item, draft) for item in items]
+        norms = [None if _is_head(item, branches) else _entrance_norm(item, draft) for item in items]
         shift: Array | None = None
         for item, norm, wish in zip(items, norms, _wishes(items, norms)[1:], strict=True):
             handed = carried(item, shift) if shift is not None and carries(item) else None
@@ -84,6 +85,11 @@ def fold_preactivation(draft: Draft) -> Tally:
                 shifts[item.path] = shift
     reasons = tuple(Kept(reason, tuple(places)) for reason, places in kept.items())
     return Tally(tuple(folded), reasons, shifts)
+
+
+def _is_head(item: Item, branches: set[int]) -> bool:
+    """Whether the item is the head of a unit's branch: its norm is that of the unit, in the stream around it."""
+    return isinstance(item, Plain) and item.start == 0 and id(item.chain) in branches
 
 
 def _read(item: Item, norm: Norm | None, shift: Array | None, draft: Draft) -> str:
