@@ -209,4 +209,6 @@ def _repeated(vector: Array, count: int) -> Array:
 
 
 def _like(values: Array, array: Array) -> Array:
-    return np.ascontiguousarray(values, array.dtype)
+    """In the dtype of an array. What is too large for it becomes infinite, which run_passes refuses."""
+    with np.errstate(over="ignore", under="ignore"):
+        return np.ascontiguousarray(values, array.dtype)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from resdsl.diagnostics import fail
 from resdsl.network.network import Network
 from resdsl.network.tensors import network_tensors
 from resdsl.passes.draft import Array, Draft, Weights, open_network
@@ -43,19 +46,20 @@ def run_passes(
 ) -> list[Step]:
     """Each pass after the other, each on what the one before left; weights keep their dtypes.
 
-    limit: how far fold_preactivation may shift the stream. After each, every tensor of the network is there in its shape; a pass that breaks this is a bug, and is named.
+    limit: how far fold_preactivation may shift the stream. After each pass every tensor of the network is there in its
+    shape; a pass that breaks this is a bug, and is named. Raises SpecError where a product leaves the range of its dtype.
     """
     steps: list[Step] = []
     for each in passes:
         draft = open_network(network, weights, limit)
         tally = RUN[each.name](draft)
         network = draft.close()
-        weights = _fitted(network, draft.weights, each.name)
+        weights = _fitted(network, draft.weights, weights, each.name)
         steps.append(Step(each.name, network, weights, tally))
     return steps
 
 
-def _fitted(network: Network, weights: Weights, name: str) -> Weights:
+def _fitted(network: Network, weights: Weights, before: Mapping[str, Array], name: str) -> Weights:
     """The network's tensors; what it does not need any more is left out."""
     result: Weights = {}
     for tensor in network_tensors(network):
@@ -63,5 +67,8 @@ def _fitted(network: Network, weights: Weights, name: str) -> Weights:
         if array is None or array.shape != tensor.shape:
             found = "nothing" if array is None else array.shape
             raise AssertionError(f"{name} left {found} for {tensor.name}, which is {tensor.shape}")
+        if array is not before.get(tensor.name) and not np.isfinite(array).all():
+            message = f"{name} would make numbers of {tensor.name} that are too large for {array.dtype}"
+            raise fail("passes-overflow", message, help="write with fewer passes, `-O1` or `-O0`")
         result[tensor.name] = array
     return result
