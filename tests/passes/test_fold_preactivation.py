@@ -349,6 +349,25 @@ def test_branches_that_cannot_shift_tie_the_stream_together(branch: str, folded:
     assert [place for place in step.tally.changed if place.startswith("stage1")] == [f"stage1.{n}" for n in folded]
 
 
+@pytest.mark.parametrize(
+    "between",
+    [
+        "stage maxpool(3x3, 1) -> pre1",
+        "stage dropout(0.1) stage maxpool(2x2, 2) -> pre1",
+        "stage u -> pre1",
+        "stage 2 * u stage u -> maxpool(3x3, 1) -> pre1",
+    ],
+)
+def test_a_wish_travels_back_to_a_layer_that_can_shift(between: str) -> None:
+    """What stands between hands the shift on, or takes it back where it reads it."""
+    network = network_of(f"{STEM} {between} {TAIL}", PRE, "unit u { branch conv(1x1, 8) -> se(2) shortcut identity }")
+    weights = trained(network)
+    step = fold(network, weights)
+    (norm,) = standing(network)["bn"]
+    assert standing(step.network)["bn"] == []
+    close(step.weights["stem_conv.bias"], s_and_c(weights, norm)[1])
+
+
 def test_what_cannot_be_shifted_back_ties_the_stream_to_0() -> None:
     """A branch that reads the stream with a padded convolution must find it as it was, and no branch can see to that."""
     network = network_of(
@@ -360,6 +379,32 @@ def test_what_cannot_be_shifted_back_ties_the_stream_to_0() -> None:
     step = fold(network, trained(network))
     assert step.tally.changed == ("stage1.2",)
     assert reasons(step) == {SHIFT: ("stage1.0",)}
+
+
+def test_a_unit_that_pads_and_cannot_shift_is_a_bound() -> None:
+    """What is wished of its 16 channels cannot be wished of the 8 before it."""
+    network = network_of(
+        f"{STEM} stage u stage pre16 {TAIL}",
+        "unit u { placement pre branch conv(3x3, 16, 2) -> se(2) shortcut identity projection pad from input }",
+        "unit pre16 { placement pre branch conv(3x3, 16) shortcut identity }",
+    )
+    step = fold(network, trained(network))
+    assert step.tally.changed == ()
+    assert reasons(step) == {UNCLEAN: ("stage1.0",), SHIFT: ("stage2.0",)}
+
+
+def test_behind_a_shortcut_that_reads_activated_nothing_is_shifted_yet() -> None:
+    """Its norm stays and takes the shift that is handed to it; the sum behind it has none."""
+    network = network_of(
+        f"{STEM} stage pre_se -> shared -> pre1 {TAIL}",
+        "unit pre_se { placement pre branch conv(3x3, 8) -> se(2) shortcut identity }",
+        "unit shared { placement pre branch conv(3x3, 8) shortcut identity from activated }",
+        PRE,
+    )
+    weights = trained(network)
+    step = fold(network, weights)
+    assert step.tally.changed == ("stage1.0", "stage1.2")
+    close(step.weights["stage1.1.conv.bias"], s_and_c(weights, "stage1.2.bn")[1])
 
 
 def test_where_the_stream_leaves_it_is_as_it_was() -> None:

@@ -67,6 +67,15 @@ def test_not_taken(branch: str) -> None:
     assert all(step.weights[name] is weights[name] for name in weights)
 
 
+def test_a_drop_path_that_was_rescaled_is_no_factor() -> None:
+    network = network_of(
+        "stem conv(3x3, 8) stage u", "unit u { branch conv(3x3, 8) -> drop_path(0.3) shortcut identity }"
+    )
+    (step,) = run(network, trained(network), "fold-scales")
+    assert step.network == network
+    assert step.tally.kept == ()
+
+
 def test_a_learned_factor_below_zero_stops_at_a_relu() -> None:
     network = network_of("stem conv(3x3, 8) -> relu -> scale(0.7, learn = true, per_channel = true) -> tanh")
     weights = trained(network)
@@ -121,6 +130,18 @@ def test_a_factor_for_the_branch_that_its_last_layer_cannot_take(end: str, kept:
     )
     (step,) = run(network, trained(network), "fold-scales")
     assert standing(step.network).operators(Scale) == ([Scale(1, -0.3)] if kept else [])
+
+
+@pytest.mark.parametrize("learn", ["false", "true"])
+def test_a_factor_on_a_shortcut_waits_for_that_of_the_branch(learn: str) -> None:
+    """The convolution before it could take the one, nothing the other."""
+    network = network_of(
+        "stem conv(3x3, 8) stage u",
+        f"unit u {{ branch conv(3x3, 8) -> relu shortcut conv(1x1) -> scale(0.7, branch = -0.3, learn = {learn}) }}",
+    )
+    (step,) = run(network, trained(network), "fold-scales")
+    assert step.network == network
+    assert step.tally.kept[0].places == ("stage1.0.shortcut_scale",)
 
 
 def test_copies_with_numbers_of_their_own() -> None:

@@ -19,7 +19,9 @@ def test_everywhere(arguments: str) -> None:
     (step,) = run(network, trained(network), "fold-standardised")
     assert list(step.tally.changed) == standing(network)["conv"]
     assert not [name for name in step.weights if name.endswith(".gain")]
-    assert all(isinstance(element, Conv) and not element.standardise for element in step.network.stem)
+    for convolution in standing(step.network).operators(Conv):
+        assert isinstance(convolution, Conv)
+        assert (convolution.standardise, convolution.eps) == (False, 0.0)
 
 
 def test_a_constant_filter_is_held_by_the_floor() -> None:

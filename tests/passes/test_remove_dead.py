@@ -99,3 +99,15 @@ def test_constant_gates_are_named_and_kept() -> None:
         ("a gate that is constant", ("stage1.1.shortcut_gate",))
     ]
     assert step.network == network
+
+
+def test_what_is_gone_is_not_named() -> None:
+    network = network_of(
+        "stem conv(3x3, 8) stage u head avgpool -> linear(5)",
+        "unit u { branch concat(gated) -> conv(1x1, 8) shortcut identity }",
+        "unit gated { branch conv(3x3, 8) shortcut gate(-1) }",
+    )
+    weights = zeroed(network, "stage1.0.gated.0.shortcut_gate.weight", "stage1.0.conv.weight")
+    (step,) = run(network, weights, "remove-dead")
+    assert step.tally.changed == ("stage1.0",)
+    assert step.tally.kept == ()
