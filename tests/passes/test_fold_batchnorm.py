@@ -151,6 +151,7 @@ def test_a_shortcut_that_reads_behind_the_norm(tap: str, branch: str, taken: boo
         ("stem conv(3x3, 8) stage u", "branch bn -> relu -> conv(3x3, 8) shortcut conv(1x1) from activated", ["bn"]),
         ("stem conv(3x3, 8) stage u", "branch bn -> relu -> conv(3x3, 8) shortcut identity", []),
         ("stem conv(3x3, 8) stage u", "branch bn -> relu -> conv(3x3, 8) shortcut conv(1x1)", []),
+        ("stem conv(3x3, 8) stage u", "branch bn -> relu shortcut identity from activated", []),  # which is the input
         ("stem conv(3x3, 8) -> relu stage u", "branch bn -> relu -> conv(3x3, 8) shortcut none", []),
         ("stem conv(3x3, 8) -> dropout(0.1) stage u", "branch dropout(0) -> bn -> tanh shortcut none", ["bn"]),
         ("stem conv(3x3, 8) -> bn stage u", "branch bn -> relu -> conv(3x3, 8) shortcut none", ["bn"]),

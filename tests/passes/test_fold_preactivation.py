@@ -372,13 +372,63 @@ def test_what_cannot_be_shifted_back_ties_the_stream_to_0() -> None:
     """A branch that reads the stream with a padded convolution must find it as it was, and no branch can see to that."""
     network = network_of(
         f"{STEM} stage pre_se -> post -> pre1 {TAIL}",
-        "unit pre_se { placement pre branch conv(3x3, 8) -> se(2) shortcut identity }",
+        PRE_SE,
         "unit post { branch conv(3x3, 8) shortcut identity }",
         PRE,
     )
     step = fold(network, trained(network))
     assert step.tally.changed == ("stage1.2",)
     assert reasons(step) == {SHIFT: ("stage1.0",)}
+
+
+PRE_SE = "unit pre_se { placement pre branch conv(3x3, 8) -> se(2) shortcut identity }"
+"""What it reads shifted it writes shifted: its branch cannot take it back."""
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "branch conv(3x3, 8) shortcut identity",
+        "branch conv(1x1, 8) shortcut scale(0.5)",
+        "branch conv(1x1, 8) shortcut relu",
+        "branch conv(1x1, 8) shortcut identity after relu",
+        "branch dropout(0) -> conv(1x1, 8) shortcut identity from activated",
+        "branch relu -> bn -> relu -> conv(3x3, 8) shortcut identity",
+        "branch groupnorm(2) -> conv(1x1, 8) shortcut identity",
+        "branch avgpool(3x3, 1, 1) -> conv(1x1, 8) shortcut identity",
+        "branch conv(1x1, 8, standardise = true) shortcut none",
+    ],
+)
+def test_units_that_must_find_the_stream_as_it_was(unit: str) -> None:
+    network = network_of(f"{STEM} stage pre_se -> u {TAIL}", PRE_SE, f"unit u {{ {unit} }}")
+    step = fold(network, trained(network))
+    assert reasons(step) == {SHIFT: ("stage1.0",)}
+    assert step.network == network
+
+
+@pytest.mark.parametrize(
+    ("unit", "into"),
+    [
+        ("branch conv(1x1, 8) shortcut identity", {"conv.bias"}),
+        ("branch conv(1x1, 8) shortcut conv(1x1)", {"conv.bias", "shortcut_conv.bias"}),
+        ("branch maxpool(3x3, 1) -> conv(1x1, 8, bias = true) shortcut none", {"conv.bias"}),
+        ("branch conv(1x1, 8) shortcut identity from activated", {"conv.bias"}),  # which is the input
+        ("branch bn -> relu -> conv(3x3, 8) shortcut identity", {"bn.running_mean"}),
+        ("branch bn -> relu -> conv(3x3, 8) shortcut identity from activated", {"bn.running_mean"}),
+        ("branch bn -> relu -> conv(3x3, 8) shortcut conv(1x1) from activated", {"bn.running_mean"}),
+        ("branch bn -> relu -> conv(3x3, 8) shortcut bn -> tanh", {"bn.running_mean", "shortcut_bn.running_mean"}),
+    ],
+)
+def test_units_that_take_a_shift_back(unit: str, into: set[str]) -> None:
+    """Its own norm stays, where it has one: a channel's factor is negative."""
+    network = network_of(f"{STEM} stage pre_se -> u {TAIL}", PRE_SE, f"unit u {{ {unit} }}")
+    weights = trained(network)
+    if "stage1.1.bn.weight" in weights:
+        weights["stage1.1.bn.weight"][0] *= -1
+    step = fold(network, weights)
+    assert "stage1.0" in step.tally.changed
+    changed = {name for name in step.weights if step.weights[name] is not weights.get(name)}
+    assert {name.removeprefix("stage1.1.") for name in changed if name.startswith("stage1.1.")} == into
 
 
 def test_a_unit_that_pads_and_cannot_shift_is_a_bound() -> None:
@@ -397,7 +447,7 @@ def test_behind_a_shortcut_that_reads_activated_nothing_is_shifted_yet() -> None
     """Its norm stays and takes the shift that is handed to it; the sum behind it has none."""
     network = network_of(
         f"{STEM} stage pre_se -> shared -> pre1 {TAIL}",
-        "unit pre_se { placement pre branch conv(3x3, 8) -> se(2) shortcut identity }",
+        PRE_SE,
         "unit shared { placement pre branch conv(3x3, 8) shortcut identity from activated }",
         PRE,
     )
