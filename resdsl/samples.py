@@ -1,156 +1,265 @@
-"""Samples in files: arrays and images as they are given to a model, and outputs as they are written."""
+"""Samples in files, as a network or model is given them: arrays as they are, images normalised."""
 
 from __future__ import annotations
 
-import io
-import json
 import math
+import os
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from resdsl.diagnostics import SpecError, fail
-from resdsl.weights.safetensors import read_safetensors, write_safetensors
+from resdsl.network.types import Image, Shape, Vector
+from resdsl.weights.safetensors import read_safetensors
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    from PIL.Image import Image as Picture
 
 Array: TypeAlias = NDArray[np.generic]
 
 ARRAYS = (".npy", ".npz", ".safetensors")
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
+INPUT = "input"
+"""The array that is taken from a file with several; the name of an ONNX model's input."""
+LIMIT = 1024
+"""Samples that are read at most. The ranges of activations hardly change beyond a few hundred."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pixels:
-    """What becomes of an image: values from 0 to 1, less `mean`, over `std`. Both have one number, or one for each of three
-    colours, of which a model that takes one channel gets the average.
+class Normalisation:
+    """(pixel / 255 - mean) / std, with one number for each of three colours, or one for all.
 
-    channels, height, width: of the model's input. The defaults are ImageNet's.
+    What takes one channel gets their average. Raises SpecError for other counts, and for a std that is not above 0.
     """
 
-    channels: int
-    height: int
-    width: int
-    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
-    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        for numbers in (self.mean, self.std):
+            if len(numbers) not in (1, 3) or not all(map(math.isfinite, numbers)):
+                message = f"{_listed(numbers)} does not normalise images"
+                raise fail("normalisation", message, help="give one number, or one for each of 3 colours")
+        if min(self.std) <= 0:
+            raise fail("normalisation", f"{_listed(self.std)} is no standard deviation", help="give numbers above 0")
+
+
+IMAGENET = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+"""What torchvision's and most of timm's models are trained with."""
+CIFAR10 = Normalisation((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
+"""Mean and standard deviation of CIFAR-10's training images."""
+UNIT = Normalisation((0.0,), (1.0,))
+"""Pixels from 0 to 1."""
+
+
+def read_samples(
+    path: str | Path, shape: Shape, *, normalisation: Normalisation = IMAGENET, limit: int = LIMIT
+) -> NDArray[np.float32]:
+    """Samples for a network that reads `shape`: float32 of (n, *shape), n at most `limit`, spread evenly over the data.
+
+    path: a file that read_array or read_image reads, or a folder of such files, also in folders below it: all arrays or
+    all images. Arrays hold one sample or (n, *shape), floating-point numbers as the network reads them. Raises SpecError
+    for anything else, and for NaN or infinity.
+    """
+    path = Path(path)
+    files = _files(path) if os.path.isdir(path) else [path]
+    files = [files[index] for index in spread(len(files), limit)]
+    if is_image(files[0]):
+        result = np.empty((len(files), *_extents(shape)), np.float32)
+        for index, file in enumerate(files):
+            result[index] = read_image(file, shape, normalisation)
+        return result
+    parts = [_floats(file, shape, limit) for file in files]
+    joined = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    return joined if len(joined) <= limit else joined[spread(len(joined), limit)]
+
+
+def spread(count: int, limit: int) -> list[int]:
+    """Which of `count` to take: all, or `limit` at even distances. Data are often sorted by class."""
+    return [index * count // limit for index in range(limit)] if count > limit else list(range(count))
+
+
+def is_image(path: Path) -> bool:
+    """Whether the file's name says that it is an image."""
+    return path.suffix.lower() in IMAGES
 
 
 def read_array(path: Path, name: str) -> Array:
-    """The array in a .npy, .npz or .safetensors file: its only one, or the one called `name`. Raises SpecError."""
+    """The array in a .npy, .npz or .safetensors file: its only one, or the one called `name`. Nothing is unpickled.
+
+    That of a .npy file may be mapped from it. Raises SpecError.
+    """
+    _require_file(path)
     match path.suffix.lower():
         case ".npy" | ".npz":
-            found = _read_numpy(path)
+            return _read_numpy(path, name)
         case ".safetensors":
-            try:
-                found = read_safetensors(path)
-            except SpecError as error:
-                raise SpecError([replace(d, code="unreadable") for d in error.diagnostics]) from None
+            return _chosen(_read_safetensors(path), name, path)
         case _:
-            raise fail(
-                "unreadable", f"{path} is no file of samples", help=f"one that ends in {', '.join(ARRAYS + IMAGES)}"
-            )
-    if name not in found and len(found) != 1:
-        held = f"{len(found)} arrays ({', '.join(found)})" if found else "no arrays"
-        raise fail("wrong-input", f"{path} holds {held}", help=f"one array, or one called {name}")
-    return found[name] if name in found else next(iter(found.values()))
+            help = f"give one that ends in {', '.join(ARRAYS + IMAGES)}"
+            raise fail("unreadable", f"{path} is no file of samples", help=help)
 
 
-def _read_numpy(path: Path) -> dict[str, Array]:
-    try:
-        loaded = cast("Array | np.lib.npyio.NpzFile", np.load(path, allow_pickle=False))
-        if isinstance(loaded, np.ndarray):
-            return {"": loaded}
-        with loaded:
-            return {name: cast("Array", loaded[name]) for name in loaded.files}
-    except (OSError, ValueError, EOFError, SyntaxError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        reason = "it holds Python objects" if "allow_pickle" in str(error) else str(error)
-        raise fail("unreadable", f"{path} cannot be read as an array: {reason}") from None
+def read_image(path: Path, shape: Shape, normalisation: Normalisation = IMAGENET) -> NDArray[np.float32]:
+    """An image, (channels, height, width): RGB or grey, scaled to cover height and width, cut to the centre, normalised.
 
-
-def read_image(path: Path, pixels: Pixels) -> NDArray[np.float32]:
-    """An image, (channels, height, width): RGB or grey, resized to cover the model's height and width, cut to the middle.
-
-    Raises SpecError if it is no image, or pillow is not installed.
+    Raises SpecError if it is no image, if the shape is none of an image, or pillow is not installed.
     """
-    if pixels.channels not in (1, 3):
-        raise fail("wrong-input", f"{path} is an image, and the model takes {pixels.channels} channels, not 1 or 3")
-    mean, std = (_for_channels(part, pixels.channels) for part in (pixels.mean, pixels.std))
-    shape = pixels.height, pixels.width, pixels.channels
-    values = np.asarray(_open_image(path, pixels), np.float32).reshape(shape).transpose(2, 0, 1) / np.float32(255)
-    return np.ascontiguousarray((values - mean) / std)
+    _require_file(path)
+    if not isinstance(shape, Image) or shape.channels not in (1, 3):
+        help = f"images have 3 channels or 1; give arrays: {', '.join(ARRAYS)}"
+        raise fail("wrong-input", f"{path} is an image, and no image becomes {_sizes(_extents(shape))}", help=help)
+    mean, std = (_per_channel(part, shape.channels) for part in (normalisation.mean, normalisation.std))
+    pixels = np.asarray(_picture(path, shape), np.float32).reshape(shape.height, shape.width, shape.channels)
+    return np.ascontiguousarray((pixels.transpose(2, 0, 1) / np.float32(255) - mean) / std)
 
 
-def _for_channels(numbers: tuple[float, ...], channels: int) -> NDArray[np.float32]:
-    """(channels, 1, 1), or one number for all."""
-    if len(numbers) not in (1, 3):
-        raise fail("wrong-input", f"{len(numbers)} numbers are given to normalise with", help="one, or one for each of 3 channels")  # fmt: skip
-    found = np.asarray(numbers, np.float32)[:, None, None]
+def _files(folder: Path) -> list[Path]:
+    """The folder's files, all arrays or all images, at least one."""
+    try:
+        found = sorted(file for file in folder.rglob("*") if file.is_file() and not file.name.startswith("."))
+    except OSError as error:
+        raise fail("unreadable", f"{folder} cannot be read: {error.strerror or error}") from None
+    images = [file for file in found if is_image(file)]
+    arrays = [file for file in found if file.suffix.lower() in ARRAYS]
+    if images and arrays:
+        raise fail("wrong-input", f"{folder} holds images and arrays", help="keep them in two folders and name one")
+    if not images and not arrays:
+        raise fail("wrong-input", f"{folder} holds no samples", help=f"files that end in {', '.join(ARRAYS + IMAGES)}")
+    return images or arrays
+
+
+def _require_file(path: Path) -> None:
+    if os.path.isdir(path):
+        raise fail("unreadable", f"{path} is a folder", help="name a file in it")
+    if not os.path.isfile(path):
+        raise fail("unreadable", f"there is no file {path}")
+
+
+def _read_numpy(path: Path, name: str) -> Array:
+    try:
+        if path.suffix.lower() == ".npy":
+            return np.load(path, mmap_mode="r", allow_pickle=False)
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            return _chosen(file, name, path)
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        SyntaxError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RuntimeError,
+        zipfile.BadZipFile,
+        zlib.error,
+        MemoryError,
+        OverflowError,
+    ) as error:
+        raise fail("unreadable", f"{path} cannot be read as an array: {_reason(error)}") from None
+
+
+def _read_safetensors(path: Path) -> dict[str, Array]:
+    try:
+        return read_safetensors(path)
+    except SpecError as error:
+        raise SpecError([replace(d, code="unreadable") for d in error.diagnostics]) from None
+
+
+def _reason(error: Exception) -> str:
+    """numpy's advice to allow pickles is not for files of strangers."""
+    text = str(error).strip() or type(error).__name__
+    pickled = any(word in text for word in ("allow_pickle", "Object arrays", "Python objects"))
+    return "it holds Python objects, not numbers" if pickled else text
+
+
+def _chosen(arrays: Mapping[str, Array], name: str, path: Path) -> Array:
+    names = list(arrays)
+    if name not in names and len(names) != 1:
+        message = f"{path} holds {len(names)} arrays, and none is called {name}" if names else f"{path} holds no array"
+        raise fail("wrong-input", message, notes=names, help=f"give one array, or call one {name}")
+    return arrays[name if name in names else names[0]]
+
+
+def _floats(path: Path, shape: Shape, limit: int) -> NDArray[np.float32]:
+    """At most `limit` of the samples in a file of arrays, finite."""
+    found = _fitted(read_array(path, INPUT), shape, path)
+    try:
+        with np.errstate(over="ignore"):
+            floats = np.ascontiguousarray(found[spread(len(found), limit)], dtype=np.float32)
+    except MemoryError:
+        raise fail("out-of-memory", f"{path} does not fit into memory", help="give fewer samples") from None
+    if not np.isfinite(floats).all():
+        raise fail("wrong-input", f"{path} holds NaN, infinity or numbers too large for float32")
+    return floats
+
+
+def _fitted(found: Array, shape: Shape, path: Path) -> Array:
+    """found as (n, *shape), if it is that or one sample, of floating-point numbers."""
+    sample = _extents(shape)
+    if np.issubdtype(found.dtype, np.integer):
+        message = f"{path} holds {found.dtype}, and the network reads normalised floating-point numbers"
+        help = "save it as float32 after the normalisation that the network was trained with"
+        raise fail("wrong-input", message, help=help)
+    if not np.issubdtype(found.dtype, np.floating) and found.dtype.name != "bfloat16":
+        raise fail("wrong-input", f"{path} holds {found.dtype}, not floating-point numbers")
+    batch = found[np.newaxis] if found.shape == sample else found
+    if batch.shape[1:] != sample or batch.ndim != len(sample) + 1:
+        last = len(sample) == 3 and found.shape[-3:] == (*sample[1:], sample[0])
+        message = f"{path} holds {_sizes(found.shape)}, and the network reads n x {_sizes(sample)}"
+        raise fail(
+            "wrong-input",
+            message,
+            help="put the channels before height and width: np.moveaxis(x, -1, -3)" if last else "",
+        )
+    if not len(batch):
+        raise fail("wrong-input", f"{path} holds no samples")
+    return batch
+
+
+def _extents(shape: Shape) -> tuple[int, ...]:
+    """The sizes of one sample's axes."""
+    match shape:
+        case Image(channels=channels, height=height, width=width):
+            return channels, height, width
+        case Vector(features=features):
+            return (features,)
+
+
+def _sizes(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape)) or "a single number"
+
+
+def _listed(numbers: Iterable[float]) -> str:
+    return ",".join(f"{number:g}" for number in numbers) or "nothing"
+
+
+def _per_channel(numbers: tuple[float, ...], channels: int) -> NDArray[np.float32]:
+    """(3, 1, 1), or one number for all."""
+    found = np.array(numbers, np.float32).reshape(-1, 1, 1)
     return found.mean(axis=0, keepdims=True) if channels == 1 else found
 
 
-def _open_image(path: Path, pixels: Pixels) -> Image:
+def _picture(path: Path, shape: Image) -> Picture:
+    """The whole file is decoded, so a truncated one is an error."""
     try:
-        from PIL import Image, ImageOps
+        from PIL import Image as pillow  # noqa: N813
+        from PIL import ImageOps
     except ModuleNotFoundError as error:
         if error.name != "PIL":
             raise
-        raise fail("missing-library", "images are read with pillow, which is not installed", help="pip install pillow") from None  # fmt: skip
+        message = "images are read with pillow, which is not installed"
+        raise fail("missing-library", message, help="pip install 'resdsl[images]'") from None
     try:
-        with Image.open(path) as image:
-            read = ImageOps.exif_transpose(image).convert("L" if pixels.channels == 1 else "RGB")
-    except (OSError, ValueError, SyntaxError, EOFError, zlib.error, Image.DecompressionBombError) as error:
+        with pillow.open(path) as opened:
+            picture = ImageOps.exif_transpose(opened).convert("L" if shape.channels == 1 else "RGB")
+    except (OSError, ValueError, SyntaxError, EOFError, zlib.error, pillow.DecompressionBombError) as error:
         raise fail("unreadable", f"{path} cannot be read as an image: {error}") from None
-    size = pixels.width, pixels.height
-    return read if read.size == size else ImageOps.fit(read, size, Image.Resampling.BICUBIC)
-
-
-def written(arrays: Mapping[str, Array], suffix: str) -> bytes:
-    """The bytes of a file that holds these arrays. suffix: one of WRITERS; `.npy` holds the only one."""
-    return WRITERS[suffix](arrays)
-
-
-def _npy(arrays: Mapping[str, Array]) -> bytes:
-    (array,) = arrays.values()
-    buffer = io.BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    return buffer.getvalue()
-
-
-def _npz(arrays: Mapping[str, Array]) -> bytes:
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)  # pyright: ignore[reportArgumentType]
-    return buffer.getvalue()
-
-
-def _json(arrays: Mapping[str, Array]) -> bytes:
-    document = {
-        name: {"shape": list(array.shape), "dtype": str(array.dtype), "values": numbers(array)}
-        for name, array in arrays.items()
-    }
-    return (json.dumps(document) + "\n").encode()
-
-
-WRITERS: dict[str, Callable[[Mapping[str, Array]], bytes]] = {
-    ".npy": _npy,
-    ".npz": _npz,
-    ".safetensors": write_safetensors,
-    ".json": _json,
-}
-
-
-def numbers(array: Array) -> object:
-    """The array's numbers as nested lists; None for what JSON has no number for."""
-    return _finite(cast("object", array.tolist()))
-
-
-def _finite(value: object) -> object:
-    if isinstance(value, list):
-        return [_finite(part) for part in cast("Sequence[object]", value)]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    size = shape.width, shape.height
+    return picture if picture.size == size else ImageOps.fit(picture, size, pillow.Resampling.BICUBIC)

@@ -8,15 +8,29 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
-from click.core import ParameterSource
 
 from resdsl import api
 from resdsl._version import __version__
 from resdsl.bench.machine import machine
 from resdsl.bench.measure import SECONDS
 from resdsl.bench.models import Measurement, Model, Row, measure_models
+from resdsl.cli.model_options import (
+    MODEL_OPTIONS,
+    Numbers,
+    chosen_passes,
+    int8_options,
+    pass_options,
+    precision_option,
+    read_inputs,
+    refuse,
+    require_images,
+    require_int8,
+)
 from resdsl.cli.options import library_options, network_options, read_parameters, read_spec, reporting, weights_options
 from resdsl.targets.onnx_provider import Provider
+
+SPEC_OPTIONS = MODEL_OPTIONS | {"network", "parameters", "root", "max_units", "weights", "seed"}
+"""Those that say nothing of a model."""
 
 
 class _Counts(click.ParamType[tuple[int, ...]]):
@@ -47,6 +61,9 @@ class _Counts(click.ParamType[tuple[int, ...]]):
 @click.option("--json", "as_json", is_flag=True, help="The measurements as JSON.")
 @network_options
 @weights_options("the initialisation from --seed")
+@pass_options
+@precision_option
+@int8_options
 def command(
     model: str,
     against: tuple[str, ...],
@@ -62,6 +79,13 @@ def command(
     max_units: int,
     weights: str | None,
     seed: int,
+    level: int | None,
+    names: str | None,
+    precision: str,
+    calibration: str | None,
+    form: str,
+    mean: Numbers,
+    std: Numbers,
 ) -> None:
     """Time a model in ONNX Runtime.
 
@@ -69,14 +93,13 @@ def command(
 
     \b
     resdsl bench std/resnet164 --network preact164 --batch 1,8,64 --threads 1,2
+    resdsl bench std/resnet164 --network preact164 --precision int8 --calibration images/ --against fp32.onnx
     resdsl bench ours.onnx --against theirs.onnx --provider cuda --json
     """
     if _is_onnx(model):
-        given = click.get_current_context().get_parameter_source
-        for name in ("network", "parameters", "root", "max_units", "weights", "seed"):
-            if given(name) is ParameterSource.COMMANDLINE:
-                option = "-p" if name == "parameters" else f"--{name.replace('_', '-')}"
-                raise click.UsageError(f"{option}: {model} is compiled already")
+        refuse(SPEC_OPTIONS, f"{model} is compiled already")
+    require_int8([precision])
+    require_images(mean, std, calibration)
     for other in against:
         if not _is_onnx(other):
             raise click.UsageError(f"--against {other}: only MODEL may be a spec; name a file that ends in .onnx")
@@ -86,9 +109,21 @@ def command(
         else:
             options = library_options(root, max_units)
             spec, chosen = read_spec(model), read_parameters(parameters)
-            name = api.build(spec, network, chosen, options=options).name
-            data = api.compile(spec, "onnx", network, chosen, weights=weights, seed=seed, options=options)
-            first = Model(name, data)
+            built = api.build(spec, network, chosen, options=options)
+            data = api.compile(
+                spec,
+                "onnx",
+                network,
+                chosen,
+                weights=weights,
+                seed=seed,
+                passes=[each.name for each in chosen_passes(level, names)],
+                precision=precision,
+                calibration=read_inputs(calibration, built.input, mean, std),
+                form=form,
+                options=options,
+            )
+            first = Model(built.name, data)
         measurement = measure_models(
             [first, *(Model(other, other) for other in against)],
             provider=Provider(provider),

@@ -5,11 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from click.core import ParameterSource
 
 from resdsl import api
-from resdsl.calibration import read_calibration
-from resdsl.cli.model_options import PRECISIONS, chosen_passes, int8_options, pass_options
+from resdsl.cli.model_options import (
+    MODEL_OPTIONS,
+    Numbers,
+    chosen_passes,
+    int8_options,
+    pass_options,
+    precision_option,
+    read_inputs,
+    refuse,
+    require_images,
+    require_int8,
+)
 from resdsl.cli.options import (
     library_options,
     network_options,
@@ -23,19 +32,7 @@ from resdsl.spec import origin
 from resdsl.targets.precision import Form, Precision
 from resdsl.targets.table import DATA_SUFFIX, TARGETS, Request
 
-ONNX_OPTIONS = {
-    "weights": "--weights",
-    "seed": "--seed",
-    "level": "-O",
-    "names": "--passes",
-    "precision": "--precision",
-    "calibration": "--calibration",
-    "form": "--for",
-    "compares": "--verify",
-    "opset": "--opset",
-    "functions": "--functions",
-    "external_data": "--external-data",
-}
+ONNX_OPTIONS = MODEL_OPTIONS | {"weights", "seed", "compares", "opset", "functions", "external_data"}
 """Those that say nothing of a target without weights."""
 
 
@@ -46,7 +43,7 @@ ONNX_OPTIONS = {
 @network_options
 @weights_options("the initialisation from --seed")
 @pass_options
-@click.option("--precision", type=click.Choice(PRECISIONS), default=Precision.FP32.value, show_default=True, help="ONNX: of weights and activations.")  # fmt: skip
+@precision_option
 @int8_options
 @click.option("--verify/--no-verify", "compares", default=None, help="ONNX: run the model beside the one without passes before it is written.  [default: up to 256 MiB of weights]")  # fmt: skip
 @click.option("--opset", type=int, help="ONNX opset.  [default: 21, 22 for bf16]")
@@ -67,6 +64,8 @@ def command(
     precision: str,
     calibration: str | None,
     form: str,
+    mean: Numbers,
+    std: Numbers,
     compares: bool | None,
     opset: int | None,
     functions: bool,
@@ -84,12 +83,9 @@ def command(
     """
     chosen = TARGETS[target]
     if not chosen.has_weights:
-        given = click.get_current_context().get_parameter_source
-        for option, name in ONNX_OPTIONS.items():
-            if given(option) is ParameterSource.COMMANDLINE:
-                raise click.UsageError(f"{name}: a {target} file holds no weights and no ONNX")
-    if calibration is not None and precision != Precision.INT8.value:
-        raise click.UsageError("--calibration: only int8 measures ranges")
+        refuse(ONNX_OPTIONS, f"a {target} file holds no weights and no ONNX")
+    require_int8([precision])
+    require_images(mean, std, calibration)
     with reporting():
         options = library_options(root, max_units)
         source, given_parameters = read_spec(spec), read_parameters(parameters)
@@ -103,7 +99,7 @@ def command(
             functions,
             chosen_passes(level, names),
             Precision(precision),
-            read_calibration(calibration, built.input) if calibration else None,
+            read_inputs(calibration, built.input, mean, std),
             Form(form),
             compares=compares,
             external_data=external_data or None,

@@ -1,18 +1,42 @@
-"""Options about the model that is made of a network: passes, and the samples that int8 is calibrated on."""
+"""Options about the model that is made of a network: passes, precision, and the inputs that int8 is calibrated on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+import os
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import click
+from click.core import ParameterSource
 
+from resdsl.diagnostics import SpecError, fail
 from resdsl.passes.table import DEFAULT_LEVEL, LEVELS, PASSES, Pass, named_passes, passes_of
 from resdsl.targets.precision import Form, Precision
 
+if TYPE_CHECKING:  # numpy is not loaded where no samples are read
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from resdsl.network.types import Shape
+
 F = TypeVar("F", bound=Callable[..., Any])
+Numbers: TypeAlias = tuple[float, ...]
 
 PRECISIONS = [precision.value for precision in Precision]
+MODEL_OPTIONS = frozenset({"level", "names", "precision", "calibration", "form", "mean", "std"})
+"""The parameters of pass_options, precision_option and int8_options."""
+
+
+class _Numbers(click.ParamType[Numbers]):
+    """Numbers with commas between."""
+
+    name = "R,G,B"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Numbers:
+        try:
+            return tuple(float(part) for part in str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r} is no list of numbers such as 0.5,0.4,0.4", param, ctx)
 
 
 def pass_options(function: F) -> F:
@@ -31,11 +55,72 @@ def chosen_passes(level: int | None, names: str | None) -> tuple[Pass, ...]:
     return passes_of(DEFAULT_LEVEL if level is None else level)
 
 
+def precision_option(function: F) -> F:
+    """--precision."""
+    return click.option("--precision", type=click.Choice(PRECISIONS), default=Precision.FP32.value, show_default=True, help="ONNX: of weights and activations.")(function)  # fmt: skip
+
+
 def int8_options(function: F) -> F:
-    """--calibration, and --for as `form`."""
-    calibration = click.option("--calibration", metavar="PATH", help="ONNX in int8: inputs to measure ranges on; a .npy, .npz or .safetensors file, or a folder of arrays or images.")  # fmt: skip
+    """--calibration, --for as `form`, and those of image_options."""
+    calibration = click.option("--calibration", metavar="PATH", help="ONNX in int8: inputs to measure ranges on; a .npy, .npz or .safetensors file, an image, or a folder of either.")  # fmt: skip
     form = click.option("--for", "form", type=click.Choice([each.value for each in Form]), default=Form.ORT_CPU.value, show_default=True, help="ONNX in int8: what will run it.")  # fmt: skip
-    return calibration(form(function))
+    return calibration(form(image_options(function)))
+
+
+def require_int8(precisions: Collection[str]) -> None:
+    """Wrong use: what is about int8, without it."""
+    if Precision.INT8.value not in precisions:
+        refuse(("calibration", "form"), "this is for `--precision int8`")
+
+
+def image_options(function: F) -> F:
+    """--mean and --std, which are the defaults of resdsl.samples.IMAGENET."""
+    mean = click.option("--mean", type=_Numbers(), metavar="R,G,B", default="0.485,0.456,0.406", show_default=True, help="Images: what is taken from values of 0 to 1.")  # fmt: skip
+    std = click.option("--std", type=_Numbers(), metavar="R,G,B", default="0.229,0.224,0.225", show_default=True, help="Images: what they are then divided by.")  # fmt: skip
+    return mean(std(function))
+
+
+def require_images(mean: Numbers, std: Numbers, *paths: str | None) -> None:
+    """Wrong use of --mean and --std: where no path can hold images, and numbers that normalise none."""
+    for option in _given(("mean", "std")):
+        from resdsl.samples import IMAGES, Normalisation
+
+        if not any(path and (path.lower().endswith(IMAGES) or os.path.isdir(path)) for path in paths):
+            named = " and ".join(path for path in paths if path)
+            raise click.UsageError(
+                f"{option} is for images, and {f'{named} holds none' if named else 'none are given'}"
+            )
+        try:
+            Normalisation(mean, std)
+        except SpecError as error:
+            raise click.UsageError(f"{option}: {error.diagnostics[0].message}") from None
+
+
+def read_inputs(
+    path: str | None, shape: Shape, mean: Numbers, std: Numbers, *, limit: int | None = None
+) -> NDArray[np.float32] | None:
+    """The samples at a path, as resdsl.samples.read_samples reads them; None without a path. Raises SpecError."""
+    if path is None:
+        return None
+    if not path:
+        raise fail("unreadable", "the path of the inputs is empty")
+    from resdsl.samples import LIMIT, Normalisation, read_samples
+
+    return read_samples(path, shape, normalisation=Normalisation(mean, std), limit=limit or LIMIT)
+
+
+def refuse(parameters: Collection[str], why: str) -> None:
+    """Wrong use: one of these parameters of the command is given. why: stands behind the option's name."""
+    for option in _given(parameters):
+        raise click.UsageError(f"{option}: {why}")
+
+
+def _given(parameters: Collection[str]) -> list[str]:
+    """The options of these parameters that stand on the command line."""
+    context = click.get_current_context()
+    named = [(parameter.name or "", parameter.opts[0]) for parameter in context.command.params]
+    given = context.get_parameter_source
+    return [option for name, option in named if name in parameters and given(name) is ParameterSource.COMMANDLINE]
 
 
 def _listed(ctx: click.Context, _: click.Parameter, names: str | None) -> str | None:

@@ -8,33 +8,20 @@ from pathlib import Path
 
 import click
 import numpy as np
-from click.core import ParameterSource
 from numpy.typing import NDArray
 
 from resdsl._version import __version__
+from resdsl.cli.model_options import Numbers, image_options, refuse, require_images
 from resdsl.cli.options import reporting
 from resdsl.cli.writing import write
 from resdsl.diagnostics import fail
-from resdsl.samples import IMAGES, WRITERS, Pixels, numbers, read_array, read_image, written
+from resdsl.network.types import Image
+from resdsl.outputs import WRITERS, numbers, written
+from resdsl.samples import Normalisation, is_image, read_array, read_image
 from resdsl.targets.onnx_provider import Provider
 from resdsl.targets.onnx_session import Session, open_model, runtime_version
 
 RANDOM = re.compile(r"random(?::(\d{1,18}))?")
-
-
-class _Channels(click.ParamType[tuple[float, ...]]):
-    """Numbers with commas between."""
-
-    name = "R,G,B"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
-        try:
-            found = tuple(float(part) for part in str(value).split(","))
-        except ValueError:
-            found = ()
-        if not found or not np.isfinite(found).all() or (param and param.name == "std" and min(found) <= 0):
-            self.fail(f"{value!r} is no list of numbers such as 0.5,0.4,0.4; no std is 0 or less", param, ctx)
-        return found
 
 
 @click.command("run", no_args_is_help=True)
@@ -45,8 +32,7 @@ class _Channels(click.ParamType[tuple[float, ...]]):
 @click.option("--threads", type=click.IntRange(1, 4096), help="Threads of the CPU.  [default: ONNX Runtime's choice]")
 @click.option("--top", type=click.IntRange(1), default=5, show_default=True, help="How many classes to print.")
 @click.option("--json", "as_json", is_flag=True, help="The top classes as JSON.")
-@click.option("--mean", type=_Channels(), metavar="R,G,B", default="0.485,0.456,0.406", show_default=True, help="Images: what is taken from values of 0 to 1.")  # fmt: skip
-@click.option("--std", type=_Channels(), metavar="R,G,B", default="0.229,0.224,0.225", show_default=True, help="Images: what they are then divided by.")  # fmt: skip
+@image_options
 def command(
     model: str,
     input: str,
@@ -55,8 +41,8 @@ def command(
     threads: int | None,
     top: int,
     as_json: bool,
-    mean: tuple[float, ...],
-    std: tuple[float, ...],
+    mean: Numbers,
+    std: Numbers,
 ) -> None:
     """Compute the output of an ONNX model, with ONNX Runtime.
 
@@ -67,24 +53,18 @@ def command(
     resdsl run resnet50.onnx cat.jpg --top 1
     resdsl run preact164.onnx images.npy --provider cuda -o scores.npz
     """
-    given = click.get_current_context().get_parameter_source
     if out is not None:
         if Path(out).suffix.lower() not in WRITERS:
             raise click.UsageError(f"-o {out}: name a file that ends in {', '.join(WRITERS)}")
-        for option in ("top", "as_json"):
-            if given(option) is ParameterSource.COMMANDLINE:
-                raise click.UsageError(f"--{option.removeprefix('as_')} is about what is printed, -o writes all")
-    if Path(input).suffix.lower() not in IMAGES:
-        for option in ("mean", "std"):
-            if given(option) is ParameterSource.COMMANDLINE:
-                raise click.UsageError(f"--{option} is for images, and {input} is none")
+        refuse(("top", "as_json"), "this is about what is printed, and -o writes all")
+    require_images(mean, std, input)
     with reporting():
         session = open_model(model, Provider(provider), threads=threads)
         if out is not None:
             _check_writable(session, out)
         else:
             _check_printable(session)
-        outputs = session.run(session.fitted(_read(session, input, mean, std), input))
+        outputs = session.run(session.fitted(_read(session, input, Normalisation(mean, std)), input))
         if out is not None:
             write(written(outputs, Path(out).suffix.lower()), out)
             listed = ", ".join(f"{name} {'x'.join(map(str, y.shape))}" for name, y in outputs.items())
@@ -95,20 +75,16 @@ def command(
     click.echo(json.dumps(_document(session, input, scores, best), indent=2) if as_json else _text(scores, best))
 
 
-def _read(session: Session, input: str, mean: tuple[float, ...], std: tuple[float, ...]) -> NDArray[np.generic]:
+def _read(session: Session, input: str, normalisation: Normalisation) -> NDArray[np.generic]:
     if matched := RANDOM.fullmatch(input):
         batch = session.input.shape[0]
         return session.random(batch if isinstance(batch, int) else 1, int(matched.group(1) or 0))
     path = Path(input)
-    if path.is_dir():
-        raise fail("unreadable", f"{input} is a folder", help="name a file in it")
-    if not path.is_file():
-        raise fail("unreadable", f"there is no file {input}")
-    if path.suffix.lower() not in IMAGES:
+    if not is_image(path):
         return read_array(path, session.input.name)
     match session.input.sample:
         case (int(channels), int(height), int(width)):
-            return read_image(path, Pixels(channels, height, width, mean, std))
+            return read_image(path, Image(channels, height, width), normalisation)
         case _:
             message = f"{input} is an image, and {session.name} takes {session.input}, not channels, height and width"
             raise fail("wrong-input", message)

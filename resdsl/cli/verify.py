@@ -11,8 +11,16 @@ import click
 
 from resdsl import api
 from resdsl._version import __version__
-from resdsl.calibration import read_calibration
-from resdsl.cli.model_options import PRECISIONS, chosen_passes, int8_options, pass_options
+from resdsl.cli.model_options import (
+    PRECISIONS,
+    Numbers,
+    chosen_passes,
+    int8_options,
+    pass_options,
+    read_inputs,
+    require_images,
+    require_int8,
+)
 from resdsl.cli.options import (
     library_options,
     network_options,
@@ -57,6 +65,8 @@ def command(
     precisions: tuple[str, ...],
     calibration: str | None,
     form: str,
+    mean: Numbers,
+    std: Numbers,
     tolerance: float | None,
     inputs: str | None,
     batch: int,
@@ -72,6 +82,8 @@ def command(
     resdsl verify specs/preact1001.resnet
     resdsl verify std/resnet110 --network preact110 --weights trained.safetensors --precision fp16
     """
+    require_int8(precisions)
+    require_images(mean, std, calibration, inputs)
     with reporting():
         options = library_options(root, max_units)
         built = api.build(read_spec(spec), network, read_parameters(parameters), options=options)
@@ -79,10 +91,10 @@ def command(
             chosen_passes(level, names),
             [Precision(precision) for precision in dict.fromkeys(precisions) if precision != Precision.FP32.value],
             tolerance,
-            read_calibration(calibration, built.input) if calibration else None,
+            read_inputs(calibration, built.input, mean, std),
             Form(form),
         )
-        x = read_calibration(inputs, built.input, limit=MAX_INPUTS) if inputs else None
+        x = read_inputs(inputs, built.input, mean, std, limit=MAX_INPUTS)
         report = verify(built, network_weights(built, weights or CALIBRATED, seed), x, batch=batch, wanted=wanted)
     click.echo(json.dumps(_document(report), indent=2) if as_json else _text(report))
     raise SystemExit(0 if report.passed else 1)

@@ -24,25 +24,50 @@ FACTOR, FLOOR = 4.0, 1e-6
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """Each difference is max|y - y'| / max|y'|. samples: on how many inputs.
+class Difference:
+    """How far outputs y are from y'; NaN where a number is not finite.
 
-    rounding: ONNX Runtime's optimisations on and off, without passes. passes: with passes from without. precision: from
-    the same model in float32; None where there is none, or where `note` says why it could not be run. agreement: the
-    share of samples whose largest output is the same in the end as at the start; None for outputs that are no classes.
+    largest: max|y - y'| / max|y'|. typical: the root mean square of y - y' over that of y'; in a deep network that was
+    never trained, the largest is a matter of chance. agreement: the share of samples whose largest output is the same;
+    None for outputs that are no scores of several classes.
     """
 
-    samples: int
+    largest: float
+    typical: float
+    agreement: float | None
+
+
+def difference(y: Array, reference: Array) -> Difference:
+    """How far the outputs y, (n, *output), are from the reference's."""
+    largest = relative_error(y, reference)
+    if not np.isfinite(largest):
+        return Difference(np.nan, np.nan, None)
+    exact = reference.astype(np.float64)
+    square = max(float(np.square(exact).mean()), np.finfo(np.float64).tiny)
+    return Difference(largest, float(np.sqrt(np.square(y - exact).mean() / square)), agreement(y, reference))
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """rounding: ONNX Runtime's optimisations on and off, without passes, max|y - y'| / max|y'|. passes: likewise, with
+    passes from without. precision: from the same model in float32; None where there is none, or where `note` says why
+    it could not be run.
+    """
+
     rounding: float
     passes: float
-    precision: float | None = None
-    agreement: float | None = None
+    precision: Difference | None = None
     note: str = ""
 
     @property
     def passed(self) -> bool:
-        """Whether the passes changed no more than rounding explains; so if there is no finite output to compare."""
-        return not np.isfinite(self.passes) or self.passes <= FACTOR * self.rounding + FLOOR
+        """Whether the passes changed no more than rounding explains."""
+        return self.passes <= FACTOR * self.rounding + FLOOR
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether the model without passes has a finite output, which alone can be compared with."""
+        return bool(np.isfinite(self.rounding))
 
 
 def compare(compiled: Compiled, x: NDArray[np.float32]) -> Comparison:
@@ -53,18 +78,9 @@ def compare(compiled: Compiled, x: NDArray[np.float32]) -> Comparison:
     del start
     folded = run_model(model_bytes(compiled.float32), x)
     rounding, passes = relative_error(own, exact), relative_error(folded, exact)
-    final, note = folded, ""
-    if compiled.parts is not compiled.float32:
-        try:
-            final = run_model(model_bytes(compiled.parts), x)
-        except NotRunError as error:
-            note = str(error)
-    has_precision = final is not folded
-    return Comparison(
-        len(x),
-        rounding,
-        passes,
-        relative_error(final, folded) if has_precision else None,
-        agreement(final, exact),
-        note,
-    )
+    if compiled.parts is compiled.float32:
+        return Comparison(rounding, passes)
+    try:
+        return Comparison(rounding, passes, difference(run_model(model_bytes(compiled.parts), x), folded))
+    except NotRunError as error:
+        return Comparison(rounding, passes, note=str(error))

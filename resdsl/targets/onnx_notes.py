@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,13 +11,21 @@ from numpy.typing import NDArray
 from resdsl.diagnostics import fail
 from resdsl.network.evaluate import random_input
 from resdsl.passes.run import Step
+from resdsl.samples import spread
 from resdsl.targets.onnx_compile import Compiled, has_runtime
 from resdsl.targets.precision import Precision
+
+if TYPE_CHECKING:  # onnxruntime comes with it
+    from resdsl.targets.onnx_compare import Difference
 
 MAX_COMPARED = 256 * 2**20
 """Bytes of weights above which a model is not run for comparison unless that is asked for: it would take several times these."""
 RANDOM_INPUTS = 2
+"""Enough to see a wrong pass; too few to tell which share keeps its class."""
 CALIBRATION_INPUTS = 64
+"""How many of the calibration's inputs are compared on, spread evenly over them."""
+FEW = 64
+"""Below which the error on a calibration's own inputs says little of others."""
 SHOWN_PLACES = 4
 
 
@@ -47,6 +56,12 @@ def pass_lines(steps: tuple[Step, ...]) -> list[str]:
 def _difference_lines(
     compiled: Compiled, precision: Precision, calibration: NDArray[np.float32] | None, *, forced: bool
 ) -> list[str]:
+    """How far passes and precision move the output.
+
+    Int8 is compared on inputs that its ranges come from, where nothing saturates, and the line says so. From 64 on that
+    flatters little: on a network trained on digits, the typical error on other inputs was 0.96 to 1.1 times as large, with
+    16 inputs 1.6 to 3.3 times, with 4 of them 4 to 6 times.
+    """
     if not has_runtime():
         return ["not compared with the network without passes: ONNX Runtime is not installed (resdsl[ort])"]
     size = sum(array.nbytes for array in compiled.weights.values())
@@ -57,17 +72,17 @@ def _difference_lines(
     if calibration is None:
         x, inputs = random_input(compiled.network, RANDOM_INPUTS), f"{RANDOM_INPUTS} random inputs"
     else:
-        x = calibration[:CALIBRATION_INPUTS]
-        inputs = f"{len(x)} of the calibration's inputs"
+        x = calibration[spread(len(calibration), CALIBRATION_INPUTS)]
+        inputs = f"{len(x)} of its calibration inputs"
     with np.errstate(all="ignore"):
         found = compare(compiled, x)
-    if not math.isfinite(found.passes):
+    if not found.is_finite:
         return [f"not compared with the network without passes: its output on {inputs} is not finite"]
     if not found.passed:
-        message = (
-            f"the passes move the output of {compiled.network.name} by {found.passes:.1e}, and rounding explains "
-            f"{found.rounding:.1e}; nothing is written"
-        )
+        moved = f"move the output of {compiled.network.name} by {found.passes:.1e}"
+        if not math.isfinite(found.passes):
+            moved = f"take the output of {compiled.network.name} out of float32's range"
+        message = f"the passes {moved}, and rounding explains {found.rounding:.1e}; nothing is written"
         help = "`resdsl verify` says which pass and where; `-O0` writes without passes, `--no-verify` without comparing"
         raise fail("passes-differ", message, help=help)
     lines: list[str] = []
@@ -76,8 +91,18 @@ def _difference_lines(
             f"{found.passes:.1e} from the network without passes on {inputs}; rounding alone gives {found.rounding:.1e}"
         )
     if found.precision is not None:
-        kept = "" if found.agreement is None else f", {found.agreement:.1%} keep their class"
-        lines.append(f"{precision.value} adds {found.precision:.1e} on {inputs}{kept}")
+        lines.append(f"{precision.value} {_added(found.precision, inputs, of_classes=calibration is not None)}")
+        if precision is Precision.INT8 and calibration is not None and len(calibration) < FEW:
+            lines.append(
+                f"int8 adds more on others: {len(calibration)} are few to measure ranges on; give {FEW} or more"
+            )
     elif found.note:
         lines.append(f"{precision.value} is not compared: {found.note}")
     return lines
+
+
+def _added(found: Difference, inputs: str, *, of_classes: bool) -> str:
+    if not math.isfinite(found.largest):
+        return f"gives an output on {inputs} that is not finite"
+    kept = f"; {found.agreement:.1%} keep their class" if of_classes and found.agreement is not None else ""
+    return f"adds {found.typical:.1e}, at most {found.largest:.1e}, on {inputs}{kept}"

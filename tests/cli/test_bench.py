@@ -10,6 +10,7 @@ import numpy as np
 import onnx.parser
 import pytest
 from click.testing import CliRunner, Result
+from PIL import Image
 
 import resdsl
 from resdsl.bench.machine import machine
@@ -148,6 +149,46 @@ def test_a_spec(folder: Path) -> None:
     assert row.split()[-1] == "1.00"
 
 
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_a_spec_is_timed_as_it_would_be_compiled(folder: Path, precision: str) -> None:
+    """The same model from a file differs by nothing, the one without passes by roundings."""
+    x = np.random.default_rng(0).standard_normal((4, 3, 8, 8), np.float32)
+    np.save("x.npy", x)
+    given = {"weights": "random-calibrated", "precision": precision, "calibration": x if precision == "int8" else None}
+    for name, passes in (("folded.onnx", 2), ("plain.onnx", 0)):
+        (folder / name).write_bytes(resdsl.compile(SPEC, "onnx", "small", passes=passes, **given))
+    arguments = [
+        "spec.resnet",
+        "--network",
+        "small",
+        "--weights",
+        "random-calibrated",
+        "--precision",
+        precision,
+        "--json",
+    ]
+    arguments += [*FAST, "--against", "folded.onnx", "--against", "plain.onnx"]
+    arguments += ["--calibration", "x.npy"] if precision == "int8" else []
+    for option, same in (("-O2", "folded.onnx"), ("-O0", "plain.onnx"), ("--passes=fold-batchnorm", "folded.onnx")):
+        result = bench(option, *arguments)
+        assert result.exit_code == 0, result.stderr
+        found = {model["name"]: model["difference"] for model in json.loads(result.stdout)["models"]}
+        assert [name for name, difference in found.items() if difference == 0] == [same]
+
+
+def test_images_of_a_calibration(folder: Path) -> None:
+    (folder / "images").mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), np.uint8)
+    for index, each in enumerate(pixels):
+        Image.fromarray(each).save(f"images/{index}.png")
+    x = pixels.transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255)
+    same = resdsl.compile(SPEC, "onnx", "small", precision="int8", calibration=x)
+    (folder / "same.onnx").write_bytes(same)
+    arguments = ("--precision", "int8", "--calibration", "images", "--mean", "0", "--std", "1", "--json")
+    result = bench("spec.resnet", "--network", "small", *arguments, "--against", "same.onnx", *FAST)
+    assert json.loads(result.stdout)["models"][1]["difference"] == 0
+
+
 def test_json(folder: Path) -> None:
     arguments = ("small.onnx", "--against", "wider.onnx", "--batch", "2,1", "--threads", "1", "--json")
     document = json.loads(bench(*arguments, *FAST).stdout)
@@ -189,6 +230,17 @@ def test_a_model_made_for_one_batch(folder: Path) -> None:
         (("small.onnx", "--network", "small"), 2, "--network: small.onnx is compiled already"),
         (("small.onnx", "-p", "width=3"), 2, "-p: small.onnx is compiled already"),
         (("small.onnx", "--seed", "1"), 2, "--seed: small.onnx is compiled already"),
+        (("small.onnx", "-O", "1"), 2, "-O: small.onnx is compiled already"),
+        (("small.onnx", "--passes", "fold-scales"), 2, "--passes: small.onnx is compiled already"),
+        (("small.onnx", "--precision", "fp16"), 2, "--precision: small.onnx is compiled already"),
+        (("small.onnx", "--calibration", "x.npy"), 2, "--calibration: small.onnx is compiled already"),
+        (("small.onnx", "--for", "ort-cpu"), 2, "--for: small.onnx is compiled already"),
+        (("small.onnx", "--mean", "0"), 2, "--mean: small.onnx is compiled already"),
+        (("spec.resnet", "--network", "small", "--calibration", "x.npy"), 2, "--calibration: this is for `--precision int8`"),
+        (("spec.resnet", "--network", "small", "-O0", "--passes", "fold-scales"), 2, "one of them chooses"),
+        (("spec.resnet", "--network", "small", "--passes", "fold-scale"), 2, "did you mean `fold-scales`?"),
+        (("spec.resnet", "--network", "small", "--precision", "int8"), 1, "int8 needs inputs to measure the ranges"),
+        (("spec.resnet", "--network", "small", "--precision", "int8", "--calibration", "no.npy"), 1, "there is no file no.npy"),
         (("small.onnx", "--against", "spec.resnet"), 2, "only MODEL may be a spec"),
         (("small.onnx", "--batch", "1,two"), 2, "'1,two' is no list of whole numbers"),
         (("small.onnx", "--batch", "0"), 2, "'0' is no list of whole numbers from 1 on"),

@@ -194,6 +194,8 @@ def damaged(folder: Path) -> None:
     (folder / "broken.safetensors").write_bytes(b"\0" * 10)
     (folder / "broken.png").write_bytes(b"\x89PNG\r\n")
     (folder / "notes.txt").write_text("hello")
+    text = '<ir_version: 8, opset_import: ["" : 17]> g (float[N, 2, 2, 2] x) => (float[N, 2, 2, 2] y) { y = Neg(x) }'
+    (folder / "two_channels.onnx").write_bytes(onnx.parser.parse_model(text).SerializeToString())
     np.save(folder / "objects.npy", np.array([{}], object), allow_pickle=True)
     np.save(folder / "wrong.npy", np.zeros((3, 9, 6), np.float32))
     np.save(folder / "bytes.npy", np.zeros((3, 8, 6), np.uint8))
@@ -217,9 +219,12 @@ def damaged(folder: Path) -> None:
         (("small.onnx", "notes.txt"), "notes.txt is no file of samples"),
         (("small.onnx", "wrong.npy"), "wrong.npy holds (3, 9, 6), and small.onnx takes (batch, 3, 8, 6) as input"),
         (("small.onnx", "bytes.npy"), "bytes.npy holds uint8, and small.onnx takes float32"),
-        (("small.onnx", "several.npz"), "several.npz holds 2 arrays (a, b)\n = help: one array, or one called input"),
-        (("small.onnx", "none.npz"), "none.npz holds no arrays"),
-        (("small.onnx", "x.png", "--mean", "1,2"), "2 numbers are given to normalise with"),
+        (
+            ("small.onnx", "several.npz"),
+            "several.npz holds 2 arrays, and none is called input\n = a\n = b\n = help: give one array, or call one input",
+        ),
+        (("small.onnx", "none.npz"), "none.npz holds no array"),
+        (("two_channels.onnx", "x.png", "-o", "y.npy"), "x.png is an image, and no image becomes 2 x 2 x 2"),
         (("two.onnx", "x.png", "-o", "y.npz"), "x.png is an image, and two.onnx takes x (N, 3)"),
         (("missing.onnx", "x.npy"), "there is no file missing.onnx"),
         (("x.npy", "x.npy"), "x.npy cannot be opened as an ONNX model"),
@@ -243,10 +248,13 @@ def test_what_is_wrong_is_said_and_nothing_is_written(folder: Path, arguments: t
     [
         (("small.onnx", "x.npy", "-o", "y.txt"), "-o y.txt: name a file that ends in .npy, .npz, .safetensors, .json"),
         (("small.onnx", "x.npy", "-o", "-"), "-o -: name a file"),
-        (("small.onnx", "x.npy", "-o", "y.npy", "--top", "2"), "--top is about what is printed"),
-        (("small.onnx", "x.npy", "-o", "y.npy", "--json"), "--json is about what is printed"),
-        (("small.onnx", "x.npy", "--mean", "0.5"), "--mean is for images, and x.npy is none"),
-        (("small.onnx", "x.png", "--std", "0"), "no std is 0 or less"),
+        (("small.onnx", "x.npy", "-o", "y.npy", "--top", "2"), "--top: this is about what is printed"),
+        (("small.onnx", "x.npy", "-o", "y.npy", "--json"), "--json: this is about what is printed"),
+        (("small.onnx", "x.npy", "--mean", "0.5"), "--mean is for images, and x.npy holds none"),
+        (("small.onnx", "random", "--std", "1"), "--std is for images, and random holds none"),
+        (("small.onnx", "x.png", "--mean", "1,2"), "--mean: 1,2 does not normalise images"),
+        (("small.onnx", "x.png", "--mean", "nan"), "--mean: nan does not normalise images"),
+        (("small.onnx", "x.png", "--std", "0"), "--std: 0 is no standard deviation"),
         (("small.onnx", "x.png", "--mean", "a,b"), "'a,b' is no list of numbers"),
         (("small.onnx", "x.npy", "--provider", "tpu"), "tpu"),
         (("small.onnx", "x.npy", "--threads", "0"), "--threads"),
@@ -290,4 +298,4 @@ def test_without_pillow(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setattr("builtins.__import__", imported)
     result = run("small.onnx", "x.png")
-    assert (result.exit_code, "pip install pillow" in result.stderr) == (1, True)
+    assert (result.exit_code, "pip install 'resdsl[images]'" in result.stderr) == (1, True)
