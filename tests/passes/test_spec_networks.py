@@ -7,6 +7,7 @@ import pytest
 
 from resdsl.network.evaluate import evaluate
 from resdsl.network.network import distinct_units
+from resdsl.passes.draft import Weights
 from resdsl.passes.run import run_passes
 from tests.networks import CASES, Case, all_networks
 from tests.passes.trained import EVERY, in_float32, inputs, relative_error, standing, trained
@@ -28,14 +29,23 @@ STAY = {
 
 @all_networks(runs_them=True)
 def test_numbers(case: Case) -> None:
-    """Within 1e-9 of the largest output: a thousand layers make of 1e-16 what they make of it."""
+    """Within 1e-9 of the largest output, or a hundred times what one unit in the last place of the weights does.
+
+    A network of 1202 layers that no norm holds to its own activations reaches 1e105, and amplifies roundings as much.
+    """
     network = case.build(full=False)
     weights = trained(network)
     x = inputs(network)[:1]
     with np.errstate(over="ignore"):
+        expected = evaluate(network, weights, x)
         last = run_passes(network, weights, EVERY)[-1]
-        error = relative_error(evaluate(last.network, last.weights, x), evaluate(network, weights, x))
-    assert error < 1e-9
+        error = relative_error(evaluate(last.network, last.weights, x), expected)
+        assert error < 1e-9 or error < 100 * relative_error(evaluate(network, nudged(weights), x), expected)
+
+
+def nudged(weights: Weights) -> Weights:
+    generator = np.random.default_rng(0)
+    return {name: array * (1 + 2**-52 * generator.choice([-1, 1], array.shape)) for name, array in weights.items()}
 
 
 @all_networks(runs_them=True)
