@@ -8,12 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner, Result
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
+from resdsl.cli import main
 from resdsl.diagnostics import SpecError
+from resdsl.network.initial import Weights
+from resdsl.network.network import Network
 from resdsl.network.types import Image, Shape, Vector
 from resdsl.samples import CIFAR10, IMAGENET, UNIT, Normalisation, read_samples
+from resdsl.verify import Check, Report, Wanted
 
 SHAPE = Image(3, 4, 6)
 Make = Callable[[Path], Path]
@@ -295,3 +300,85 @@ def test_without_pillow_the_way_out_is_said(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setitem(sys.modules, "PIL", None)
     with pytest.raises(SpecError, match=r"pip install 'resdsl\[images\]'"):
         read_samples(tmp_path, SHAPE)
+
+
+# As `resdsl verify` reads them; run, bench and compile have their own tests.
+
+SPEC = "resnet 1\nnetwork n { input 3x4x6 stem conv(3x3, 4) -> relu head avgpool -> linear(3) }\n"
+
+
+def verified(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str
+) -> tuple[Result, list[Wanted], list[object]]:
+    """What the command says, and what it asks of the library: the wanted, and the inputs."""
+    wanted: list[Wanted] = []
+    inputs: list[object] = []
+
+    def taken(network: Network, weights: Weights, x: object, **options: Wanted) -> Report:
+        inputs.append(x)
+        wanted.append(options["wanted"])
+        return Report(network.name, 1, (Check("none", 0.0, 0.0),), ())
+
+    monkeypatch.setattr("resdsl.cli.verify.verify", taken)
+    (folder / "n.resnet").write_text(SPEC, encoding="utf-8")
+    monkeypatch.chdir(folder)
+    return CliRunner().invoke(main, ["verify", "n.resnet", *arguments]), wanted, inputs
+
+
+def test_verify_takes_images_as_they_are_normalised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "images").mkdir()
+    picture(tmp_path / "images")
+    picture(tmp_path / "images", "b.png", size=(9, 9))
+    np.save(tmp_path / "x.npy", samples())
+    given = (
+        "--calibration",
+        "images",
+        "--precision",
+        "int8",
+        "--input",
+        "x.npy",
+        "--mean",
+        "0.5",
+        "--std",
+        "0.2,0.3,0.4",
+    )
+    result, (wanted,), (x,) = verified(tmp_path, monkeypatch, *given)
+    assert result.exit_code == 0, result.output
+    np.testing.assert_array_equal(np.asarray(x), samples())
+    expected = read_samples(tmp_path / "images", SHAPE, normalisation=Normalisation((0.5,), (0.2, 0.3, 0.4)))
+    assert wanted.calibration is not None
+    np.testing.assert_array_equal(wanted.calibration, expected)
+    _, _, (x,) = verified(tmp_path, monkeypatch, "--input", "images/a.png")
+    np.testing.assert_array_equal(np.asarray(x), read_samples(tmp_path / "images" / "a.png", SHAPE))
+
+
+def test_verify_reads_a_part_of_many_inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.save(tmp_path / "x.npy", samples(1000))
+    _, _, (x,) = verified(tmp_path, monkeypatch, "--input", "x.npy")
+    np.testing.assert_array_equal(np.asarray(x), samples(1000)[[index * 1000 // 256 for index in range(256)]])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("--input", "x.npy", "--mean", "0"), 2, "--mean is for images, and x.npy holds none"),
+        (("--std", "1"), 2, "--std is for images, and none are given"),
+        (("--calibration", "x.npy"), 2, "--calibration: this is for `--precision int8`"),
+        (("--for", "tensorrt", "--precision", "fp16"), 2, "--for: this is for `--precision int8`"),
+        (("--input", "none.npy"), 1, "error[unreadable]: there is no file none.npy"),
+        (("--input", ""), 1, "error[unreadable]: the path of the inputs is empty"),
+        (("--input", "narrow.npy"), 1, "error[wrong-input]: narrow.npy holds 2 x 3 x 4 x 5, and the network reads"),
+        (("--input", "bytes.npy"), 1, "error[wrong-input]: bytes.npy holds uint8"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
+)
+def test_inputs_that_verify_cannot_take(
+    arguments: tuple[str, ...], code: int, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.save(tmp_path / "x.npy", samples())
+    np.save(tmp_path / "narrow.npy", samples(2)[..., :5])
+    np.save(tmp_path / "bytes.npy", samples(2).astype(np.uint8))
+    result, _, inputs = verified(tmp_path, monkeypatch, *arguments)
+    assert words in result.stderr
+    assert (result.exit_code, result.stdout, inputs) == (code, "", [])
+    assert arguments[0] == "--calibration" or "calibration" not in result.stderr
