@@ -10,13 +10,13 @@ norm goes the same way, s through the pooling into the classifier.
 
 Only an identity shortcut carries a shift, so only clean paths fold. A norm stays, reading the shifted stream, where a
 channel has gamma <= 0 (its ReLU would turn round; without a ReLU any gamma but 0 will do); where |c| is over the limit
-times the root mean square that the norm has recorded, since x + c would round x away; and where no layer before it can
+times the root mean square that the norm and its neighbours have recorded, since x + c would round x away; and where no layer before it can
 take the shift, or none behind it the factor.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -48,12 +48,19 @@ LIMIT = 32.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Norm:
-    """The norm at the entrance of an item: s, and c of the stream. reason: why it stays, if it must."""
+    """The norm at the entrance of an item: s, c of the stream, and the root mean square of what it reads, as it recorded
+    it. reason: why it stays, if it must.
+    """
 
     index: int
     factor: Array
     shift: Array
+    size: Array
     reason: str = ""
+
+
+NEIGHBOUR = 16.0
+"""How many times larger than beside it the stream is taken to be at most."""
 
 
 class Exact:
@@ -72,6 +79,7 @@ def fold_preactivation(draft: Draft) -> Tally:
     branches = {id(unit.branch) for unit in draft.units()}
     for items in streams(draft):
         norms = [None if _is_head(item, branches) else _entrance_norm(item, draft) for item in items]
+        norms = [_bounded(index, items, norms, draft.limit) for index in range(len(items))]
         shift: Array | None = None
         for item, norm, wish in zip(items, norms, _wishes(items, norms)[1:], strict=True):
             handed = carried(item, shift) if shift is not None and carries(item) else None
@@ -112,6 +120,28 @@ def _write(item: Item, handed: Array | None, wish: Wish, draft: Draft) -> Array 
     return shift
 
 
+def _bounded(index: int, items: list[Item], norms: list[Norm | None], limit: float) -> Norm | None:
+    """The norm at this item; with a reason, where its shift is too large for what the stream holds.
+
+    That is the root mean square that the norm has recorded, and at most NEIGHBOUR times that of the norms before and
+    behind it that read the same stream: statistics that do not fit the network would shift x away.
+    """
+    norm = norms[index]
+    if norm is None or norm.reason:
+        return norm
+    size = norm.size
+    for edge, other in ((index - 1, index - 1), (index, index + 1)):
+        neighbour = norms[other] if edge >= 0 and other < len(norms) and carries(items[edge]) else None
+        if neighbour is not None:
+            shared = min(size.size, neighbour.size.size)  # option A appends channels
+            bound = np.full(size.size, np.inf)
+            bound[:shared] = NEIGHBOUR * neighbour.size[:shared]
+            size = np.fmin(size, bound)  # a neighbour that recorded NaN bounds nothing
+    if (np.abs(norm.shift) <= limit * size).all():
+        return norm
+    return replace(norm, reason=f"a shift of over {limit:g} times what the channel holds")
+
+
 def _wishes(items: list[Item], norms: list[Norm | None]) -> list[Wish]:
     """For each position. Items that carry and cannot write tie the positions on both sides together."""
     wishes: list[Wish] = [EXACT]  # what leaves the stream is what it was
@@ -147,11 +177,11 @@ def _norm(item: Item, chain: ChainDraft, index: int, norm: BatchNorm, draft: Dra
         reason = "its shortcut reads what the norm leaves" if _reads_activated(item) else "its shortcut is not clean"
     elif input_layer(chain, index + 1, positive=True, crosses_barrier=True) is None:
         reason = "no layer behind it takes the factor"
-    elif not np.isfinite(shift).all() or not _may_have_sign(item, index, factor):
+    elif (factor <= 0).any() and not _may_have_sign(item, index, factor):
         reason = "gamma is not positive in every channel"
-    elif (np.abs(shift) > draft.limit * size).any():
-        reason = f"a shift of over {draft.limit:g} times what the channel holds"
-    return Norm(index, factor, shift, reason)
+    elif not np.isfinite(shift).all():
+        reason = "gamma or the statistics of a channel are out of range"
+    return Norm(index, factor, shift, size, reason)
 
 
 def _may_have_sign(item: Item, index: int, factor: Array) -> bool:
