@@ -258,6 +258,9 @@ def _picture(path: Path, shape: Image) -> Picture:
         raise fail("missing-library", message, help="pip install 'resdsl[images]'") from None
     try:
         with pillow.open(path) as opened:
+            if opened.mode.startswith(("I", "F")):  # pillow would cut these off at 255
+                message = f"{path} holds pixels of more than 8 bits"
+                raise fail("wrong-input", message, help="save it with 8 bits, or what the network reads as an array")
             picture = ImageOps.exif_transpose(opened).convert("L" if shape.channels == 1 else "RGB")
     except (OSError, ValueError, SyntaxError, EOFError, zlib.error, pillow.DecompressionBombError) as error:
         raise fail("unreadable", f"{path} cannot be read as an image: {error}") from None

@@ -288,6 +288,25 @@ def test_a_truncated_image_is_an_error(name: str, keep: float, tmp_path: Path) -
         read_samples(tmp_path, SHAPE)
 
 
+def test_images_of_more_bits_are_refused(tmp_path: Path) -> None:
+    """Pillow would make white of every grey from 255 of 65535 on."""
+    pillow = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+    pillow.fromarray(np.arange(24, dtype=np.uint16).reshape(4, 6) * 1000).save(tmp_path / "x.png")
+    with pytest.raises(SpecError, match=r"x\.png holds pixels of more than 8 bits"):
+        read_samples(tmp_path, SHAPE)
+
+
+def test_photos_stand_upright(tmp_path: Path) -> None:
+    pillow = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+    picture(tmp_path, "a.png")
+    lying = pillow.open(tmp_path / "a.png").rotate(90, expand=True)
+    exif = lying.getexif()
+    exif[0x0112] = 6  # the camera was turned: to be shown rotated by 90 degrees clockwise
+    lying.save(tmp_path / "b.png", exif=exif)
+    found = read_samples(tmp_path, SHAPE)
+    np.testing.assert_array_equal(found[0], found[1])
+
+
 def test_images_and_arrays_do_not_mix(tmp_path: Path) -> None:
     picture(tmp_path)
     np.save(tmp_path / "x.npy", samples())
