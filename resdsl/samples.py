@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import zipfile
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -148,20 +146,9 @@ def _read_numpy(path: Path, name: str) -> Array:
             return np.load(path, mmap_mode="r", allow_pickle=False)
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             return _chosen(file, name, path)
-    except (
-        OSError,
-        ValueError,
-        EOFError,
-        SyntaxError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        RuntimeError,
-        zipfile.BadZipFile,
-        zlib.error,
-        MemoryError,
-        OverflowError,
-    ) as error:
+    except SpecError:
+        raise
+    except Exception as error:  # in a damaged file, numpy's, zipfile's and tokenize's parsers raise all sorts
         raise fail("unreadable", f"{path} cannot be read as an array: {_reason(error)}") from None
 
 
@@ -262,7 +249,9 @@ def _picture(path: Path, shape: Image) -> Picture:
                 message = f"{path} holds pixels of more than 8 bits"
                 raise fail("wrong-input", message, help="save it with 8 bits, or what the network reads as an array")
             picture = ImageOps.exif_transpose(opened).convert("L" if shape.channels == 1 else "RGB")
-    except (OSError, ValueError, SyntaxError, EOFError, zlib.error, pillow.DecompressionBombError) as error:
+    except SpecError:
+        raise
+    except Exception as error:  # as above
         raise fail("unreadable", f"{path} cannot be read as an image: {error}") from None
     size = shape.width, shape.height
     return picture if picture.size == size else ImageOps.fit(picture, size, pillow.Resampling.BICUBIC)

@@ -116,6 +116,8 @@ def test_a_limit_spreads_over_the_data(folder: bool, tmp_path: Path) -> None:
     assert len(read_samples(path, Vector(1), limit=100)) == 100
 
 
+HEADER = b"\x93NUMPY\x01\x00\x76\x00{'descr': '<f4', 'fortran_order': False, 'shape': (1(3, 4, 6), }".ljust(127) + b"\n"
+"""One whose brackets do not close."""
 UNREADABLE, WRONG = "unreadable", "wrong-input"
 NAN = samples()
 NAN[2, 1, 0, 0] = np.nan
@@ -140,6 +142,7 @@ NAN[2, 1, 0, 0] = np.nan
         (text("x.safetensors", b"what is this"), UNREADABLE, "cannot be read as safetensors"),
         (cut(npy(samples()), 0.5), UNREADABLE, "cannot be read as an array"),
         (cut(npy(samples()), 0.03), UNREADABLE, "cannot be read as an array"),
+        (text("x.npy", HEADER), UNREADABLE, "cannot be read as an array"),
         (cut(npz(x=samples()), 0.6), UNREADABLE, "cannot be read as an array"),
         (cut(tensors(x=samples()), 0.6), UNREADABLE, "cannot be read as safetensors"),
         (inside(cut(npy(samples()), 0.5)), UNREADABLE, "x.npy cannot be read as an array"),
