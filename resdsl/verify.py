@@ -28,6 +28,7 @@ FACTOR, FLOOR = 4.0, 1e-6
 """A float32 computation may be FACTOR times as far off as another one, plus FLOOR."""
 AMPLIFIED = 1e-7
 """What float64 may be off for each unit that float32 is off: where rounding is amplified, it is so in both."""
+CPU_ROUNDING = "the CPU keeps activations in float32"
 COARSER = {Precision.FP16: 2.0**13, Precision.BF16: 2.0**16}
 """How many times larger than float32's the rounding of a type is."""
 
@@ -234,8 +235,9 @@ def _onnx_checks(run: _Run, baseline: float, wanted: Wanted) -> list[Check]:
         if wanted.tolerance is not None:
             tolerance = wanted.tolerance
         name = f"onnx {precision.value}"
+        note = CPU_ROUNDING if precision is Precision.FP16 else ""
         try:
-            check = run.check(name, compute, tolerance, shifts=shifts)
+            check = run.check(name, compute, tolerance, note, shifts)
             checks.append(replace(check, agreement=agreement(compute(None), run.y64)))
         except NotRunError as error:
             checks.append(Check(name, None, tolerance, str(error)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from resdsl.bench.measure import SECONDS, Cell, Timing, measure
 from resdsl.diagnostics import fail
+from resdsl.network.difference import relative_error
 from resdsl.targets.onnx_port import shape_text
 from resdsl.targets.onnx_provider import Provider
 from resdsl.targets.onnx_session import Session, open_model, runtime_version
@@ -122,6 +124,5 @@ def _first_output(session: Session, x: NDArray[np.generic]) -> NDArray[np.float6
 
 
 def _difference(y: NDArray[np.float64], first: NDArray[np.float64]) -> float | None:
-    if y.shape != first.shape or not (np.isfinite(y).all() and np.isfinite(first).all()):
-        return None
-    return float(np.abs(y - first).max() / max(np.abs(first).max(), np.finfo(np.float64).tiny))
+    error = relative_error(y, first)
+    return error if math.isfinite(error) else None
