@@ -1,7 +1,7 @@
 """How fast the ONNX target's models are, and how many nodes they have, beside other ways to the same network.
 
     python tools/bench_onnx.py [--networks preact164,…] [--ways resdsl,…] [--batches 1,8,64] [--threads 1,2] [--quick]
-                               [--rounds N] [--seconds S] [--limit S] [--work FOLDER] [--json FILE]
+                               [--rounds N] [--seconds S] [--limit S] [--work FOLDER] [--json FILE] [--table FILE]
 
 Networks: preact164, preact1001, wrn_16_4 on 32x32 images, resnet50 on 224x224, each with the parameters and the weights of
 pytorchcv's model of it, so that all ways compute the same; how far each is from float64, max|y - y64| / max|y64|, is in the report. Ways (in
@@ -235,6 +235,28 @@ def report(network: str, found: Document) -> str:
     return "\n".join(lines)
 
 
+def summary(found: Document) -> str:
+    """A table for docs/benchmarks.md: nodes, and images a second as multiples of resdsl's, by batch and threads."""
+    cells = {(row["way"], row["batch"], row["threads"]): row for row in found["rows"]}
+    groups = sorted({key[1:] for key in cells}, key=lambda group: group[::-1])
+    titles = [f"batch {batch}, {threads} thread{'s' * (threads > 1)}" for batch, threads in groups]
+    lines = [f"| way | nodes | in ONNX Runtime | {' | '.join(titles)} |", "|" + "---|" * (len(groups) + 3)]
+    for way, said in found["ways"].items():
+        if "seconds" not in said and not said.get("cells"):
+            reason = f"stopped after {said['stopped']:.0f} s" if "stopped" in said else f"failed: {said['failed']}"
+            lines.append(f"| `{way}` | {reason} |" + " |" * (len(groups) + 1))
+            continue
+        row = [f"`{way}`", str(said.get("nodes", "")), str(said.get("nodes_in_onnxruntime", ""))]
+        for group in groups:
+            cell = cells.get((way, *group))
+            if cell is None:
+                row.append("")
+            else:
+                row.append(f"{1e3 * cell['seconds']:.1f} ms" if way == FIRST else f"{cell['speed']:.2f}")
+        lines.append(f"| {' | '.join(row)} |")
+    return "\n".join(lines)
+
+
 def versions() -> dict[str, str | None]:
     installed = {distribution.name: distribution.version for distribution in metadata.distributions()}
     return {name: installed.get(name) for name in LIBRARIES}
@@ -242,6 +264,10 @@ def versions() -> dict[str, str | None]:
 
 def main() -> None:
     plan = arguments()
+    if plan.table:
+        for network, found in json.loads(plan.table.read_text())["networks"].items():
+            print(f"**{network}**\n\n{summary(found)}\n")
+        return
     if plan.worker:
         said = json.loads(plan.worker.read_text())
         plan.worker.write_text(json.dumps(measure_network(plan.networks[0], plan.work, said, plan)))
@@ -286,6 +312,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="3 rounds, no dynamo exports, no torch.compile")
     parser.add_argument("--work", type=Path, default=ROOT / "build" / "bench_onnx", help="where what is prepared lies")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all measurements there")
+    parser.add_argument(
+        "--table", type=Path, metavar="FILE", help="print the tables of an earlier run's JSON, and measure nothing"
+    )
     parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
     plan = parser.parse_args()
     ways = plan.ways or [way for way in every if not (plan.quick and way in SLOW_WAYS)]
