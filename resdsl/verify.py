@@ -16,6 +16,7 @@ from resdsl.network.initial import Weights
 from resdsl.network.network import Network
 from resdsl.passes.run import Step, run_passes
 from resdsl.passes.table import DEFAULT_LEVEL, Pass, passes_of
+from resdsl.samples import spread
 from resdsl.targets.precision import Form, Precision
 
 Array: TypeAlias = NDArray[np.floating[Any]]
@@ -26,11 +27,18 @@ EXACT = 1e-9
 """Largest relative difference between two float64 computations of the same network."""
 FACTOR, FLOOR = 4.0, 1e-6
 """A float32 computation may be FACTOR times as far off as another one, plus FLOOR."""
+ROUNDING = 2.0**-24
+"""Of one float32 operation: even a network that hides it in float32 shows it in fewer bits."""
 AMPLIFIED = 1e-7
 """What float64 may be off for each unit that float32 is off: where rounding is amplified, it is so in both."""
+CALIBRATION_INPUTS = 16
+"""On how many of its calibration inputs int8 is compared."""
+NO_RUNTIME = "onnxruntime is not installed: pip install 'resdsl[ort]'"
 CPU_ROUNDING = "the CPU keeps activations in float32"
 COARSER = {Precision.FP16: 2.0**13, Precision.BF16: 2.0**16}
 """How many times larger than float32's the rounding of a type is."""
+MOST = {Precision.FP16: 0.1, Precision.BF16: 0.1, Precision.INT8: 0.25}
+"""What a precision may be off at most, however much the network amplifies rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +53,8 @@ class Departure:
 class Check:
     """One target, or one pass. error: max|y - y64| / max|y64|, NaN if the output is; None if it could not be run.
 
-    agreement: the share of inputs whose largest output is the reference's, for int8. departs: where it failed.
+    agreement: the share of inputs whose largest output is the reference's, of precisions. departs: where it failed.
+    is_required: asked for, so that it fails if it could not be run.
     """
 
     target: str
@@ -54,10 +63,11 @@ class Check:
     note: str = ""
     agreement: float | None = None
     departs: Departure | None = None
+    is_required: bool = False
 
     @property
     def passed(self) -> bool:
-        return self.error is None or self.error <= self.tolerance
+        return not self.is_required if self.error is None else self.error <= self.tolerance
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +87,8 @@ class Report:
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What is compared beside the plain targets. passes: of the ONNX model as it is written. precisions: of ONNX, beside
-    fp32. tolerance: for them; by default what the type's rounding explains, and for int8 none. calibration: for int8.
+    fp32. tolerance: for them; by default what the type's rounding explains, and no more than MOST. calibration: for int8,
+    whose check runs on these inputs unless others are given.
     """
 
     passes: Sequence[Pass] = passes_of(DEFAULT_LEVEL)
@@ -101,6 +112,7 @@ def verify(
     Without x: `batch` random ones. The reference is resdsl.network.evaluate in float64, in evaluation mode. Float32
     targets are held to how far PyTorch's float32 (without torch: the reference's own) is off; a pass in float64 to EXACT.
     """
+    given = x is not None
     x = random_input(network, batch, seed) if x is None else x
     with np.errstate(all="ignore"):
         run = _Run(network, weights, x, evaluate(network, weights, x.astype(np.float64)))
@@ -108,6 +120,7 @@ def verify(
         checks = [own, *_torch_checks(run, own.error or 0.0), *_pass_checks(run, own.error or 0.0, wanted)]
         baseline = next((check.error for check in checks if check.target == "torch" and check.error is not None), None)
         checks += _onnx_checks(run, own.error or 0.0 if baseline is None else baseline, wanted)
+        checks += _precision_checks(run, own.error or 0.0 if baseline is None else baseline, wanted, given=given)
     return Report(network.name, len(x), tuple(checks), run.problems())
 
 
@@ -180,9 +193,9 @@ def _torch_checks(run: _Run, own: float) -> list[Check]:
 
 
 def _pass_checks(run: _Run, own: float, wanted: Wanted) -> list[Check]:
-    """Each pass in float64, behind those before it, on the first input."""
+    """Each pass in float64, behind those before it."""
     exact = {name: array.astype(np.float64) for name, array in run.weights.items()}
-    x = run.x[:1].astype(np.float64)
+    x = run.x.astype(np.float64)
 
     def compute(step: Step) -> Callable[[Trace | None], Array]:
         return lambda trace: evaluate(step.network, step.weights, x, trace=trace)
@@ -202,43 +215,62 @@ def _pass_checks(run: _Run, own: float, wanted: Wanted) -> list[Check]:
 
 def _onnx_checks(run: _Run, baseline: float, wanted: Wanted) -> list[Check]:
     if importlib.util.find_spec("onnxruntime") is None:
-        return [Check("onnx", None, 0.0, "onnxruntime is not installed: pip install 'resdsl[ort]'")]
-    from resdsl.targets.onnx_compile import compile_onnx
-    from resdsl.targets.onnx_runtime import NotRunError, run_parts
-
-    def compiled(
-        passes: Sequence[Pass], precision: Precision, functions: bool = False
-    ) -> tuple[Callable[[Trace | None], Array], dict[str, Array]]:
-        found = compile_onnx(
-            run.network,
-            run.weights,
-            passes,
-            functions=functions,
-            precision=precision,
-            calibration=wanted.calibration,
-            form=wanted.form,
-        )
-        shifts = {unit: shift for step in found.steps for unit, shift in step.tally.shifts.items()}
-        return lambda trace: run_parts(found.parts, run.x, trace), shifts
-
-    checks: list[Check] = []
+        return [Check("onnx", None, 0.0, NO_RUNTIME)]
     limit = FACTOR * baseline + FLOOR
+    checks: list[Check] = []
     for name, functions in (("onnx", False), ("onnx functions", True)):
-        compute, _ = compiled((), Precision.FP32, functions)
+        compute, _ = _compiled(run, wanted, (), Precision.FP32, functions)
         checks.append(run.check(name, compute, limit))
     if wanted.passes:
-        compute, shifts = compiled(wanted.passes, Precision.FP32)
+        compute, shifts = _compiled(run, wanted, wanted.passes, Precision.FP32)
         checks.append(run.check("onnx with passes", compute, limit, shifts=shifts))
+    return checks
+
+
+def _precision_checks(run: _Run, baseline: float, wanted: Wanted, *, given: bool) -> list[Check]:
+    """The ONNX model in the other precisions. Int8 is made for inputs like its calibration's, and random ones are not."""
+    checks: list[Check] = []
     for precision in wanted.precisions:
-        compute, shifts = compiled(wanted.passes, precision)
-        tolerance = FACTOR * baseline * COARSER.get(precision, float("inf")) + FLOOR
+        if importlib.util.find_spec("onnxruntime") is None:
+            checks.append(Check(f"onnx {precision.value}", None, 0.0, NO_RUNTIME, is_required=True))
+            continue
+        from resdsl.targets.onnx_runtime import NotRunError
+
+        note = CPU_ROUNDING if precision is Precision.FP16 else ""
+        if precision is Precision.INT8 and wanted.calibration is not None and not given:
+            x = wanted.calibration[spread(len(wanted.calibration), CALIBRATION_INPUTS)]
+            run = _Run(run.network, run.weights, x, evaluate(run.network, run.weights, x.astype(np.float64)))
+            note = f"on {len(x)} of its calibration inputs"
+        compute, shifts = _compiled(run, wanted, wanted.passes, precision)
+        tolerance = MOST[precision]
+        if precision in COARSER:
+            tolerance = min(FACTOR * (baseline + ROUNDING) * COARSER[precision], tolerance)
         if wanted.tolerance is not None:
             tolerance = wanted.tolerance
         name = f"onnx {precision.value}"
-        note = CPU_ROUNDING if precision is Precision.FP16 else ""
         try:
             check = run.check(name, compute, tolerance, note, shifts)
             checks.append(replace(check, agreement=agreement(compute(None), run.y64)))
         except NotRunError as error:
-            checks.append(Check(name, None, tolerance, str(error)))
+            checks.append(Check(name, None, tolerance, str(error), is_required=True))
     return checks
+
+
+def _compiled(
+    run: _Run, wanted: Wanted, passes: Sequence[Pass], precision: Precision, functions: bool = False
+) -> tuple[Callable[[Trace | None], Array], dict[str, Array]]:
+    """What computes the ONNX model's output, and what its units' outputs are shifted by."""
+    from resdsl.targets.onnx_compile import compile_onnx
+    from resdsl.targets.onnx_runtime import run_parts
+
+    found = compile_onnx(
+        run.network,
+        run.weights,
+        passes,
+        functions=functions,
+        precision=precision,
+        calibration=wanted.calibration,
+        form=wanted.form,
+    )
+    shifts = {unit: shift for step in found.steps for unit, shift in step.tally.shifts.items()}
+    return lambda trace: run_parts(found.parts, run.x, trace), shifts

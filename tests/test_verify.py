@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from resdsl.cli import main
 from resdsl.network.evaluate import evaluate, random_input
+from resdsl.network.network import Network
 from resdsl.passes import run as passes_run
 from resdsl.passes.draft import Draft
 from resdsl.passes.table import passes_of
@@ -23,7 +24,12 @@ from resdsl.targets.torch_module import run_torch
 from resdsl.verify import Check, Report, Wanted, verify
 from resdsl.weights import CALIBRATED, network_weights
 
+FP16 = Wanted(precisions=(Precision.FP16,))
 SPEC = Path(__file__).parent.parent / "specs" / "cifar.resnet"
+
+
+def build_text(text: str) -> Network:
+    return build(f"resnet 1\n{text}\n")
 
 
 def checks_of(report: Report) -> dict[str, Check]:
@@ -96,7 +102,10 @@ def test_precisions_are_held_to_what_their_rounding_explains() -> None:
     assert 1e-5 < half.error < half.tolerance < 0.1
     assert brain.error is None
     assert "no kernel" in brain.note
-    assert whole.tolerance == float("inf")
+    assert not brain.passed, "asked for, and not run"
+    assert whole.passed
+    assert whole.error is not None
+    assert 1e-3 < whole.error < whole.tolerance == 0.25
     assert whole.agreement is not None
     strict = verify(network, weights, data[:2], wanted=Wanted(precisions=precisions[:1], tolerance=half.error / 2))
     assert not strict.passed
@@ -135,3 +144,42 @@ def test_input_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["verify", str(SPEC), "--network", "preact20", "--input", str(path)])
     assert result.exit_code == 1
     assert "the network reads n x 3 x 32 x 32" in result.output
+
+
+def test_no_network_amplifies_so_much_that_anything_passes() -> None:
+    """By the rule alone, fp16 could be off by a multiple of the output of 56 plain layers."""
+    network = build(SPEC, "plain56")
+    (check,) = (
+        check
+        for check in verify(network, network_weights(network, CALIBRATED), batch=1, wanted=FP16).checks
+        if check.target == "onnx fp16"
+    )
+    assert check.tolerance == 0.1
+
+
+def test_a_network_without_rounding() -> None:
+    network = build_text("network n { input 3x8x8 head relu }")
+    data = random_input(network, 4)
+    report = verify(network, {}, batch=2, wanted=Wanted(precisions=(Precision.FP16, Precision.INT8), calibration=data))
+    assert report.passed, report
+    assert all(np.isfinite(check.tolerance) for check in report.checks if check.target != "reference float32")
+
+
+def test_every_input_counts_for_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first is all zeros, and tells nothing of what multiplies it."""
+
+    def broken(draft: Draft) -> Tally:
+        draft.weights["stem_conv.weight"] = draft.weights["stem_conv.weight"] * 1.01
+        return Tally(("stem_conv",))
+
+    monkeypatch.setitem(passes_run.RUN, "remove-dead", broken)
+    network = build_text("network n { input 3x8x8 stem conv(3x3, 4) head relu -> avgpool -> linear(3) }")
+    x = random_input(network, 2)
+    x[0] = 0
+    report = verify(network, network_weights(network), x)
+    assert not checks_of(report)["pass remove-dead"].passed
+
+
+def test_a_tolerance_is_a_number() -> None:
+    result = CliRunner().invoke(main, ["verify", str(SPEC), "--network", "preact20", "--tolerance", "nan"])
+    assert result.exit_code == 2
