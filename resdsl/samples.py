@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Mapping
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 Array: TypeAlias = NDArray[np.generic]
 
 ARRAYS = (".npy", ".npz", ".safetensors")
+MAGIC = {".npy": np.lib.format.MAGIC_PREFIX, ".npz": b"PK"}
+"""How numpy's files begin; it takes any other for a pickle."""
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 INPUT = "input"
 """The array that is taken from a file with several; the name of an ONNX model's input."""
@@ -73,9 +77,10 @@ def read_samples(
         for index, file in enumerate(files):
             result[index] = read_image(file, shape, normalisation)
         return result
-    parts = [_floats(file, shape, limit) for file in files]
-    joined = parts[0] if len(parts) == 1 else np.concatenate(parts)
-    return joined if len(joined) <= limit else joined[spread(len(joined), limit)]
+    if len(files) == 1:
+        found = _fitted(read_array(path := files[0], INPUT), shape, path)
+        return _floats(found, spread(len(found), limit), path)
+    return _from_several(files, shape, limit)
 
 
 def spread(count: int, limit: int) -> list[int]:
@@ -141,8 +146,12 @@ def _require_file(path: Path) -> None:
 
 
 def _read_numpy(path: Path, name: str) -> Array:
+    suffix = path.suffix.lower()
     try:
-        if path.suffix.lower() == ".npy":
+        with path.open("rb") as stream:
+            if not stream.read(len(MAGIC[suffix])).startswith(MAGIC[suffix]):
+                raise fail("unreadable", f"{path} cannot be read as an array: it is no {suffix} file")
+        if suffix == ".npy":
             return np.load(path, mmap_mode="r", allow_pickle=False)
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             return _chosen(file, name, path)
@@ -174,12 +183,26 @@ def _chosen(arrays: Mapping[str, Array], name: str, path: Path) -> Array:
     return arrays[name if name in names else names[0]]
 
 
-def _floats(path: Path, shape: Shape, limit: int) -> NDArray[np.float32]:
-    """At most `limit` of the samples in a file of arrays, finite."""
-    found = _fitted(read_array(path, INPUT), shape, path)
+def _from_several(files: Sequence[Path], shape: Shape, limit: int) -> NDArray[np.float32]:
+    """At most `limit` samples, spread evenly over those of all files. Each file is read twice, first for how many it
+    holds, so that no more is held than what is returned and one file.
+    """
+    ends = list(accumulate(len(_fitted(read_array(file, INPUT), shape, file)) for file in files))
+    chosen = spread(ends[-1], limit)
+    result = np.empty((len(chosen), *_extents(shape)), np.float32)
+    for file, start, end in zip(files, [0, *ends], ends, strict=False):
+        first, last = bisect_left(chosen, start), bisect_left(chosen, end)
+        if first < last:  # no name is given to a file's array: it would live until the next one is read
+            here = [index - start for index in chosen[first:last]]
+            result[first:last] = _floats(_fitted(read_array(file, INPUT), shape, file), here, file)
+    return result
+
+
+def _floats(found: Array, chosen: Sequence[int], path: Path) -> NDArray[np.float32]:
+    """The chosen of the samples found in a file, finite."""
     try:
         with np.errstate(over="ignore"):
-            floats = np.ascontiguousarray(found[spread(len(found), limit)], dtype=np.float32)
+            floats = np.ascontiguousarray(found[chosen], dtype=np.float32)
     except MemoryError:
         raise fail("out-of-memory", f"{path} does not fit into memory", help="give fewer samples") from None
     if not np.isfinite(floats).all():

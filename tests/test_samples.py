@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -116,6 +117,35 @@ def test_a_limit_spreads_over_the_data(folder: bool, tmp_path: Path) -> None:
     assert len(read_samples(path, Vector(1), limit=100)) == 100
 
 
+def test_a_limit_spreads_over_all_files_of_a_folder(tmp_path: Path) -> None:
+    """100 samples in a large file between small ones; every tenth sample is wanted, and one file has none of these."""
+    numbers = np.split(np.arange(100, dtype=np.float32).reshape(-1, 1), [3, 89, 90, 91])
+    np.save(tmp_path / "a.npy", numbers[0])
+    np.savez(tmp_path / "b.npz", numbers[1])
+    save_file({"x": numbers[2]}, tmp_path / "c.safetensors")
+    np.save(tmp_path / "d.npy", numbers[3][0])
+    np.save(tmp_path / "e.npy", numbers[4])
+    assert read_samples(tmp_path, Vector(1), limit=10).ravel().tolist() == list(range(0, 100, 10))
+    assert read_samples(tmp_path, Vector(1)).ravel().tolist() == list(range(100))
+
+
+@pytest.mark.parametrize("ending", [".npy", ".npz"])
+def test_no_more_is_held_than_what_is_kept_and_one_file(ending: str, tmp_path: Path) -> None:
+    x = np.zeros((500, 4, 16, 16), np.float32)
+    for index in range(8):
+        if ending == ".npy":
+            np.save(tmp_path / f"{index}.npy", x)
+        else:
+            np.savez_compressed(tmp_path / f"{index}.npz", x)
+    tracemalloc.start()
+    found = read_samples(tmp_path, Image(4, 16, 16), limit=800)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(found) == 800
+    held = found.nbytes + (found.nbytes // 8 if ending == ".npy" else x.nbytes)
+    assert peak < 1.5 * held < 4 * x.nbytes
+
+
 HEADER = b"\x93NUMPY\x01\x00\x76\x00{'descr': '<f4', 'fortran_order': False, 'shape': (1(3, 4, 6), }".ljust(127) + b"\n"
 """One whose brackets do not close."""
 UNREADABLE, WRONG = "unreadable", "wrong-input"
@@ -132,12 +162,10 @@ NAN[2, 1, 0, 0] = np.nan
         (text("x.csv", b"1,2,3"), UNREADABLE, "is no file of samples"),
         (text("x.png", b"\x89PNG"), UNREADABLE, "cannot be read as an image"),
         (text("x.npy", b""), UNREADABLE, "cannot be read as an array"),
-        (
-            text("x.npy", b"what is this"),
-            UNREADABLE,
-            "cannot be read as an array: it holds Python objects, not numbers",
-        ),
-        (text("x.npz", b"what is this"), UNREADABLE, "cannot be read as an array"),
+        (text("x.npy", b"xxxx"), UNREADABLE, "x.npy cannot be read as an array: it is no .npy file"),
+        (text("x.npy", b"PK\x03\x04 and so on"), UNREADABLE, "cannot be read as an array: it is no .npy file"),
+        (text("x.npz", b"what is this"), UNREADABLE, "cannot be read as an array: it is no .npz file"),
+        (text("x.npz", b"\x93NUMPY"), UNREADABLE, "cannot be read as an array: it is no .npz file"),
         (text("x.npz", b"PK\x03\x04 and so on"), UNREADABLE, "cannot be read as an array"),
         (text("x.safetensors", b"what is this"), UNREADABLE, "cannot be read as safetensors"),
         (cut(npy(samples()), 0.5), UNREADABLE, "cannot be read as an array"),
