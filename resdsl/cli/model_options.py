@@ -23,6 +23,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 Numbers: TypeAlias = tuple[float, ...]
 
 PRECISIONS = [precision.value for precision in Precision]
+LISTING = "\0"
+"""What `--passes` stands for without a value. No argument of a program can hold it, so an empty one is not taken for it."""
 MODEL_OPTIONS = frozenset({"level", "names", "precision", "calibration", "form", "mean", "std"})
 """The parameters of pass_options, precision_option and int8_options."""
 
@@ -42,7 +44,7 @@ class _Numbers(click.ParamType[Numbers]):
 def pass_options(function: F) -> F:
     """-O as `level`, and --passes as `names`."""
     level = click.option("-O", "level", type=click.IntRange(LEVELS[0], LEVELS[-1]), help=f"ONNX: which passes run; 0 for none.  [default: {DEFAULT_LEVEL}]")  # fmt: skip
-    names = click.option("--passes", "names", metavar="NAME,…", is_flag=False, flag_value="", callback=_listed, is_eager=True, help="ONNX: these passes, instead of those of a level. Without names: list them.")  # fmt: skip
+    names = click.option("--passes", "names", metavar="NAME,…", is_flag=False, flag_value=LISTING, callback=_listed, is_eager=True, help="ONNX: these passes, instead of those of a level. Without names: list them.")  # fmt: skip
     return level(names(function))
 
 
@@ -124,8 +126,10 @@ def _given(parameters: Collection[str]) -> list[str]:
 
 
 def _listed(ctx: click.Context, _: click.Parameter, names: str | None) -> str | None:
-    """Prints the passes and leaves, for `--passes` without names."""
-    if names != "":
+    """Prints the passes and leaves, for `--passes` without a value."""
+    if names != LISTING:
+        if names is not None and not names.strip():
+            raise click.UsageError("--passes: it is empty; name passes, or leave the option out (-O0 runs none)")
         return names
     click.echo("\n".join(f"-O{each.level}  {each.name:<20} {each.summary}" for each in PASSES.values()))
     return ctx.exit()
