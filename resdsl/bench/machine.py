@@ -20,8 +20,12 @@ class Machine:
 
 def machine() -> Machine:
     """The machine that this runs on."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return Machine(_cpu(), cores, platform.platform(), platform.python_version())
+    return Machine(_cpu(), cores(), platform.platform(), platform.python_version())
+
+
+def cores() -> int:
+    """How many cores this process may use, hyper-threads counted."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _cpu() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -25,6 +26,7 @@ from resdsl.cli.model_options import (
     refuse,
     require_images,
     require_int8,
+    require_threads,
 )
 from resdsl.cli.options import library_options, network_options, read_parameters, read_spec, reporting, weights_options
 from resdsl.targets.onnx_provider import Provider
@@ -48,6 +50,13 @@ class _Counts(click.ParamType[tuple[int, ...]]):
         return counts
 
 
+def _number(_: click.Context, option: click.Parameter, value: float) -> float:
+    """NaN is in every range of click's."""
+    if math.isnan(value):
+        raise click.BadParameter("this is not a number", param=option)
+    return value
+
+
 @click.command("bench", no_args_is_help=True)
 @click.argument("model")
 @click.option(
@@ -57,7 +66,7 @@ class _Counts(click.ParamType[tuple[int, ...]]):
 @click.option("--batch", "batches", type=_Counts(), metavar="N,…", default=None, help="Batch sizes.  [default: the model's own, or 1]")  # fmt: skip
 @click.option("--threads", type=_Counts(), metavar="N,…", default=None, help="Threads of the CPU.  [default: ONNX Runtime's choice]")  # fmt: skip
 @click.option("--rounds", type=click.IntRange(1, 10_000), help="How often each is timed.  [default: 5 to 25, as --seconds allow]")  # fmt: skip
-@click.option("--seconds", type=click.FloatRange(0, 3600, min_open=True), default=SECONDS, show_default=True, help="Time for each.")  # fmt: skip
+@click.option("--seconds", type=click.FloatRange(0, 3600, min_open=True), callback=_number, default=SECONDS, show_default=True, help="Time for each.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="The measurements as JSON.")
 @network_options
 @weights_options("the initialisation from --seed")
@@ -100,6 +109,7 @@ def command(
         refuse(SPEC_OPTIONS, f"{model} is compiled already")
     require_int8([precision])
     require_images(mean, std, calibration)
+    require_threads(threads or ())
     for other in against:
         if not _is_onnx(other):
             raise click.UsageError(f"--against {other}: only MODEL may be a spec; name a file that ends in .onnx")

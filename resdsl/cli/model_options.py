@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import click
 from click.core import ParameterSource
 
+from resdsl.bench.machine import cores
 from resdsl.diagnostics import SpecError, fail
 from resdsl.passes.table import DEFAULT_LEVEL, LEVELS, PASSES, Pass, named_passes, passes_of
 from resdsl.targets.precision import Form, Precision
@@ -23,6 +24,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 Numbers: TypeAlias = tuple[float, ...]
 
 PRECISIONS = [precision.value for precision in Precision]
+THREADS_PER_CORE = 16
+"""At most. More never compute faster, and a runtime that starts thousands of threads does not come to an end."""
 LISTING = "\0"
 """What `--passes` stands for without a value. No argument of a program can hold it, so an empty one is not taken for it."""
 MODEL_OPTIONS = frozenset({"level", "names", "precision", "calibration", "form", "mean", "std"})
@@ -109,6 +112,14 @@ def read_inputs(
     from resdsl.samples import LIMIT, Normalisation, read_samples
 
     return read_samples(path, shape, normalisation=Normalisation(mean, std), limit=limit or LIMIT)
+
+
+def require_threads(counts: Iterable[int]) -> None:
+    """Wrong use: a number for --threads that the machine's cores cannot serve."""
+    limit = THREADS_PER_CORE * cores()
+    for count in counts:
+        if count > limit:
+            raise click.UsageError(f"--threads: {count} are too many for {cores()} cores; give {limit} at most")
 
 
 def refuse(parameters: Collection[str], why: str) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resdsl._version import __version__
-from resdsl.cli.model_options import Numbers, image_options, refuse, require_images
+from resdsl.cli.model_options import Numbers, image_options, refuse, require_images, require_threads
 from resdsl.cli.options import reporting
 from resdsl.cli.writing import write
 from resdsl.diagnostics import fail
@@ -29,7 +29,7 @@ RANDOM = re.compile(r"random(?::(\d{1,18}))?")
 @click.argument("input")
 @click.option("--provider", type=click.Choice([provider.value for provider in Provider]), default=Provider.CPU.value, show_default=True, help="What computes.")  # fmt: skip
 @click.option("-o", "--output", "out", metavar="OUT", help="Write the outputs: a file that ends in .npy, .npz, .safetensors or .json.")  # fmt: skip
-@click.option("--threads", type=click.IntRange(1, 4096), help="Threads of the CPU.  [default: ONNX Runtime's choice]")
+@click.option("--threads", type=click.IntRange(1), help="Threads of the CPU.  [default: ONNX Runtime's choice]")
 @click.option("--top", type=click.IntRange(1), default=5, show_default=True, help="How many classes to print.")
 @click.option("--json", "as_json", is_flag=True, help="The top classes as JSON.")
 @image_options
@@ -58,6 +58,7 @@ def command(
             raise click.UsageError(f"-o {out}: name a file that ends in {', '.join(WRITERS)}")
         refuse(("top", "as_json"), "this is about what is printed, and -o writes all")
     require_images(mean, std, input)
+    require_threads([threads] if threads else [])
     with reporting():
         session = open_model(model, Provider(provider), threads=threads)
         if out is not None:

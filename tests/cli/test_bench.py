@@ -245,6 +245,8 @@ def test_a_model_made_for_one_batch(folder: Path) -> None:
         (("small.onnx", "--batch", "1,two"), 2, "'1,two' is no list of whole numbers"),
         (("small.onnx", "--batch", "0"), 2, "'0' is no list of whole numbers from 1 on"),
         (("small.onnx", "--threads", ""), 2, "is no list of whole numbers"),
+        (("small.onnx", "--threads", "1,100000"), 2, "--threads: 100000 are too many for "),
+        (("small.onnx", "--seconds", "nan"), 2, "Invalid value for '--seconds': this is not a number"),
         (("small.onnx", "--rounds", "0"), 2, "--rounds"),
         (("small.onnx", "--seconds", "0"), 2, "--seconds"),
     ],

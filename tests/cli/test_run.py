@@ -258,6 +258,7 @@ def test_what_is_wrong_is_said_and_nothing_is_written(folder: Path, arguments: t
         (("small.onnx", "x.png", "--mean", "a,b"), "'a,b' is no list of numbers"),
         (("small.onnx", "x.npy", "--provider", "tpu"), "tpu"),
         (("small.onnx", "x.npy", "--threads", "0"), "--threads"),
+        (("small.onnx", "x.npy", "--threads", "100000"), "--threads: 100000 are too many for "),
         (("small.onnx",), "Missing argument"),
     ],
     ids=lambda value: " ".join(value)[:60] if isinstance(value, tuple) else None,
