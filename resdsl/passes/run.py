@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from weakref import ref
 
 import numpy as np
 
@@ -41,6 +42,14 @@ class Step:
     tally: Tally
 
 
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What one pass did."""
+
+    name: str
+    tally: Tally
+
+
 def run_passes(
     network: Network, weights: Mapping[str, Array], passes: Sequence[Pass], limit: float = LIMIT
 ) -> list[Step]:
@@ -51,15 +60,33 @@ def run_passes(
     """
     steps: list[Step] = []
     for each in passes:
-        draft = open_network(network, weights, limit)
-        tally = RUN[each.name](draft)
-        network = draft.close()
-        weights = _fitted(network, draft.weights, weights, each.name)
+        network, weights, tally = _run(each, network, dict(weights), limit)
         steps.append(Step(each.name, network, weights, tally))
     return steps
 
 
-def _fitted(network: Network, weights: Weights, before: Mapping[str, Array], name: str) -> Weights:
+def fold(
+    network: Network, weights: Mapping[str, Array], passes: Sequence[Pass], limit: float = LIMIT
+) -> tuple[Network, Weights, tuple[Done, ...]]:
+    """What the last of `run_passes` leaves, and what each did; beside `weights` at most one copy of them is alive."""
+    numbers, done = dict(weights), list[Done]()
+    for each in passes:
+        network, numbers, tally = _run(each, network, numbers, limit)
+        done.append(Done(each.name, tally))
+    return network, numbers, tuple(done)
+
+
+def _run(each: Pass, network: Network, weights: Weights, limit: float) -> tuple[Network, Weights, Tally]:
+    """`weights` is emptied, so that an array which the pass replaces is freed at once where nobody else holds it."""
+    draft = open_network(network, weights, limit)
+    before = {name: ref(array) for name, array in weights.items()}
+    weights.clear()
+    tally = RUN[each.name](draft)
+    network = draft.close()
+    return network, _fitted(network, draft.weights, before, each.name), tally
+
+
+def _fitted(network: Network, weights: Weights, before: Mapping[str, ref[Array]], name: str) -> Weights:
     """The network's tensors; what it does not need any more is left out."""
     result: Weights = {}
     for tensor in network_tensors(network):
@@ -67,7 +94,8 @@ def _fitted(network: Network, weights: Weights, before: Mapping[str, Array], nam
         if array is None or array.shape != tensor.shape:
             found = "nothing" if array is None else array.shape
             raise AssertionError(f"{name} left {found} for {tensor.name}, which is {tensor.shape}")
-        if array is not before.get(tensor.name) and not np.isfinite(array).all():
+        is_old = tensor.name in before and before[tensor.name]() is array
+        if not is_old and not np.isfinite(array).all():
             message = f"{name} would make numbers of {tensor.name} that are too large for {array.dtype}"
             raise fail("passes-overflow", message, help="write with fewer passes, `-O1` or `-O0`")
         result[tensor.name] = array

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from math import inf
+from weakref import ref
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from resdsl.network.operators import BatchNorm, Conv, Removed, Unit, Units
 from resdsl.network.tensors import network_tensors
 from resdsl.passes import run as running
 from resdsl.passes.draft import Draft
-from resdsl.passes.run import RUN, run_passes
+from resdsl.passes.run import RUN, fold, run_passes
 from resdsl.passes.table import DEFAULT_LEVEL, LEVELS, PASSES, named_passes, passes_of
 from resdsl.passes.tally import Tally
 from tests.passes.trained import EVERY, inputs, network_of, run, trained
@@ -72,6 +73,37 @@ def test_a_pass_that_loses_a_tensor_is_named(monkeypatch: pytest.MonkeyPatch) ->
     network = network_of(*PREACT)
     with pytest.raises(AssertionError, match=r"remove-dead left nothing for stem_conv\.weight"):
         run_passes(network, trained(network), EVERY)
+
+
+def test_folding_leaves_what_the_last_pass_left() -> None:
+    network = network_of(*PREACT)
+    weights = trained(network)
+    steps = run_passes(network, weights, EVERY)
+    found, numbers, done = fold(network, weights, EVERY)
+    assert found == steps[-1].network
+    assert numbers.keys() == steps[-1].weights.keys()
+    assert all(np.array_equal(array, steps[-1].weights[name]) for name, array in numbers.items())
+    assert [(each.name, each.tally.changed) for each in done] == [(step.name, step.tally.changed) for step in steps]
+    assert fold(network, weights, ()) == (network, weights, ())
+
+
+def test_folding_frees_each_array_that_a_later_pass_replaces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So weights and one more copy of them are the most that is held, however many passes there are."""
+    alive: list[int] = []
+
+    def double(draft: Draft) -> Tally:
+        before = [ref(array) for array in draft.weights.values()]
+        for name in draft.weights:
+            draft.weights[name] = draft.weights[name] * 2
+        alive.append(sum(each() is not None for each in before))
+        return Tally(("everything",))
+
+    for each in PASSES:
+        monkeypatch.setitem(running.RUN, each, double)
+    network = network_of(*PREACT)
+    weights = trained(network)
+    fold(network, weights, EVERY)
+    assert alive == [len(weights)] + [0] * (len(EVERY) - 1)
 
 
 def test_weights_are_not_written_into() -> None:
