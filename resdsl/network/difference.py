@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.floating[Any]]
 
+FACTOR, FLOOR = 4.0, 1e-6
+"""A float32 computation may be FACTOR times as far off as another one of the same network that rounds elsewhere, plus FLOOR."""
+
 
 def relative_error(y: Array, reference: Array) -> float:
     """max|y - reference| / max|reference|; NaN where a number is not finite, or the shapes differ."""

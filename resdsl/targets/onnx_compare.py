@@ -11,16 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from resdsl.network.difference import agreement, relative_error
+from resdsl.network.difference import FACTOR, FLOOR, agreement, relative_error
 from resdsl.targets.onnx import onnx_parts
 from resdsl.targets.onnx_compile import Compiled
 from resdsl.targets.onnx_file import model_bytes
 from resdsl.targets.onnx_runtime import NotRunError, run_model
 
 Array = NDArray[np.floating]
-
-FACTOR, FLOOR = 4.0, 1e-6
-"""The passes may move the output FACTOR times as far as ONNX Runtime's own optimisations, plus FLOOR."""
 
 
 @dataclass(frozen=True, slots=True)
