@@ -5,20 +5,17 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 
 from resdsl.diagnostics import fail
 from resdsl.network.network import Network
 from resdsl.passes.fold_preactivation import LIMIT
-from resdsl.passes.run import Step, run_passes
+from resdsl.passes.run import Done, fold
 from resdsl.passes.table import Pass
 from resdsl.targets.onnx import onnx_parts
 from resdsl.targets.onnx_file import Parts
-from resdsl.targets.onnx_tensors import Initialiser
 from resdsl.targets.precision import Form, Precision
 
 Weights = Mapping[str, NDArray[np.floating]]
@@ -29,14 +26,14 @@ LIMITS = {Precision.FP32: LIMIT, Precision.FP16: 4.0, Precision.BF16: 4.0, Preci
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """network, weights: as they were given. steps: what each pass left. parts: the model in its precision.
+    """network, weights: as they were given. steps: what each pass did. parts: the model in its precision.
 
     float32: the model behind the passes and before the precision; the same as `parts` for fp32.
     """
 
     network: Network
     weights: Weights
-    steps: tuple[Step, ...]
+    steps: tuple[Done, ...]
     float32: Parts
     parts: Parts
 
@@ -66,38 +63,37 @@ def compile_onnx(
     if precision is Precision.INT8 and calibration is None:
         message = "int8 needs inputs to measure the ranges of activations on"
         raise fail("calibration", message, help="`--calibration PATH`: arrays or images like those in use")
-    steps = run_passes(network, weights, passes, LIMITS[precision])
-    folded, numbers = (steps[-1].network, steps[-1].weights) if steps else (network, weights)
+    folded, numbers, steps = fold(network, weights, passes, LIMITS[precision])
     typed = {
         each: onnx_parts(folded, numbers, opset=opset, functions=functions, precision=each, metadata=metadata)
         for each in {Precision.FP32, precision} - {Precision.INT8}
     }
     float32 = typed[Precision.FP32]
     parts = typed[precision] if precision in typed else _quantised(float32, calibration, form)
-    return Compiled(network, weights, tuple(steps), float32, parts)
+    return Compiled(network, weights, steps, float32, parts)
 
 
 def _quantised(float32: Parts, calibration: NDArray[np.float32], form: Form) -> Parts:
     if not has_runtime():
         message = "int8 measures ranges with ONNX Runtime, which is not installed"
         raise fail("missing-library", message, help="pip install 'resdsl[ort]'")
+    _require_variety(calibration)
     from resdsl.targets.onnx_int8.write import quantise
 
-    return _parts(quantise(float32.whole(), calibration, form))
+    return quantise(float32, calibration, form)
 
 
-def _parts(model: onnx.ModelProto) -> Parts:
-    """The parts of a whole model, which is taken apart."""
-    tensors = [onnx.TensorProto.FromString(tensor.SerializeToString()) for tensor in model.graph.initializer]
-    del model.graph.initializer[:]
-    arrays = [onnx.numpy_helper.to_array(tensor) for tensor in tensors]
-    return Parts(
-        model,
-        [
-            Initialiser(tensor.name, array.shape, array.dtype, partial(np.asarray, array))
-            for tensor, array in zip(tensors, arrays, strict=True)
-        ],
-    )
+def _require_variety(calibration: NDArray[np.float32]) -> None:
+    """Raises SpecError for inputs that tell no range. One sample is enough, if its numbers are not all the same."""
+    if not calibration.size:
+        return
+    if (calibration == calibration.flat[0]).all():
+        message = f"the calibration inputs hold nothing but {calibration.flat[0]:g}"
+    elif len(calibration) > 1 and (calibration == calibration[0]).all():
+        message = f"the {len(calibration)} calibration inputs are all the same"
+    else:
+        return
+    raise fail("calibration", message, help="calibrate with 64 or more different inputs, like those in use")
 
 
 def has_runtime() -> bool:

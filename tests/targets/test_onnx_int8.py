@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import Counter
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -25,10 +25,11 @@ from resdsl.passes.table import passes_of
 from resdsl.spec import build
 from resdsl.targets.onnx import OPSETS, onnx_model
 from resdsl.targets.onnx_compare import Difference, difference
+from resdsl.targets.onnx_file import Parts
 from resdsl.targets.onnx_int8 import write
 from resdsl.targets.onnx_int8.form import Quantised, activation, bias_integers, integers, weight_scales
-from resdsl.targets.onnx_int8.write import quantise
 from resdsl.targets.onnx_runtime import run_model
+from resdsl.targets.onnx_tensors import Initialiser
 from resdsl.targets.precision import Form
 from resdsl.weights import CALIBRATED, network_weights
 from tests.conftest import GOLDEN
@@ -66,6 +67,16 @@ def made(text: str, *, fold: bool = True) -> tuple[Network, Weights]:
 def folded(network: Network, weights: Weights) -> tuple[Network, Weights]:
     last = run_passes(network, weights, passes_of(2))[-1]
     return last.network, last.weights
+
+
+def quantise(model: onnx.ModelProto, x: NDArray[np.float32], form: Form) -> onnx.ModelProto:
+    """Of a whole model, a whole one."""
+    bare = onnx.ModelProto()
+    bare.CopyFrom(model)
+    del bare.graph.initializer[:]
+    arrays = ((tensor.name, onnx.numpy_helper.to_array(tensor)) for tensor in model.graph.initializer)
+    held = [Initialiser(name, array.shape, array.dtype, partial(np.asarray, array)) for name, array in arrays]
+    return write.quantise(Parts(bare, held), x, form).whole()
 
 
 @cache
@@ -263,6 +274,22 @@ def test_dead_channels_and_a_constant_input_stay_finite() -> None:
     for form in FORMS:
         for x in (random_input(network, 8, 1), np.zeros((1, 1, 8, 8), np.float32)):
             assert int8_error(model, quantise(model, x, form), x).largest < 0.1
+
+
+@pytest.mark.parametrize("opset", [17, 20, 21])
+@pytest.mark.parametrize("form", FORMS)
+def test_the_bias_of_a_norm_is_no_residual_addition(form: Form, opset: int) -> None:
+    """Below opset 21 a GroupNorm ends in an Add of its bias, which a node spreads first."""
+    network = build(PREACT.replace("-> conv(3x3, width)", "-> groupnorm(4) -> conv(3x3, width)"))
+    weights = network_weights(network, CALIBRATED)
+    int8 = quantise(onnx_model(network, weights, opset=opset), random_input(network, 8, 1), form)
+    held = {node.output[0] for node in nodes(int8, "DequantizeLinear")}
+    additions = {node.name: node for node in nodes(int8, "Add")}
+    norms = {name for name in additions if "groupnorm" in name}
+    assert len(norms) == (0 if opset == 21 else 4)
+    assert all(held.isdisjoint(additions[name].input) for name in norms)
+    assert all(held.issuperset(additions[name].input) for name in additions.keys() - norms)
+    assert len(additions) - len(norms) == 4
 
 
 def test_the_model_that_is_given_stays() -> None:

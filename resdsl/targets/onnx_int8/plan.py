@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
@@ -27,7 +27,7 @@ class Plan:
     clips: frozenset[str]
 
 
-def plan(graph: onnx.GraphProto, form: Form) -> Plan:
+def plan(graph: onnx.GraphProto, constants: Collection[str], form: Form) -> Plan:
     """Convolutions, linear layers, additions, pooling and concatenation read integers; the rest stays in float32.
 
     Both forms: a quantised value is quantised once, for all that read it, so both inputs of a residual addition are. In
@@ -39,8 +39,10 @@ def plan(graph: onnx.GraphProto, form: Form) -> Plan:
     ms in pre-activation ResNet-164.
 
     TENSORRT: convolutions fuse with what follows in the precision that this reads, so only inputs are quantised.
+
+    constants: the names of the graph's initialisers.
     """
-    constants = {tensor.name for tensor in graph.initializer}
+    data = _data(graph)
     readers: dict[str, list[onnx.NodeProto]] = {}
     for node in graph.node:
         for value in node.input:
@@ -48,7 +50,7 @@ def plan(graph: onnx.GraphProto, form: Form) -> Plan:
     outputs = {value.name for value in graph.output}
     found: set[str] = set()
     for node in graph.node:
-        if not works_on_integers(node, constants):
+        if not _works_on_integers(node, constants, data):
             continue
         found.update(node.input[:1] if node.op_type in WEIGHTED else node.input)
         if form is Form.ORT_CPU and node.op_type != "Gemm":
@@ -71,11 +73,26 @@ def plan(graph: onnx.GraphProto, form: Form) -> Plan:
     return Plan(tuple(value for value in order if value in found and value not in same), same, frozenset(clips))
 
 
-def works_on_integers(node: onnx.NodeProto, constants: AbstractSet[str]) -> bool:
-    """Whether the node is computed from quantised values, its weights being constants."""
-    if node.op_type in WEIGHTED:
-        return node.input[1] in constants
-    return node.op_type in COMBINES and constants.isdisjoint(node.input)
+def has_constant_weight(node: onnx.NodeProto, constants: Collection[str]) -> bool:
+    """Whether the node is a convolution or linear layer whose weight can be written as integers."""
+    return node.op_type in WEIGHTED and node.input[1] in constants
+
+
+def _works_on_integers(node: onnx.NodeProto, constants: Collection[str], data: AbstractSet[str]) -> bool:
+    """Whether the node is computed from quantised values: weights by constants, or combines what the input decides.
+
+    An addition of a bias is none of these, also where the bias is spread by a node first, as a GroupNorm's.
+    """
+    return has_constant_weight(node, constants) or (node.op_type in COMBINES and data.issuperset(node.input))
+
+
+def _data(graph: onnx.GraphProto) -> set[str]:
+    """The values that depend on the graph's input."""
+    found = {value.name for value in graph.input}
+    for node in graph.node:
+        if not found.isdisjoint(node.input):
+            found.update(node.output)
+    return found
 
 
 def _written(value: str, readers: Mapping[str, list[onnx.NodeProto]], outputs: set[str]) -> str:

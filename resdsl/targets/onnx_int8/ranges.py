@@ -10,25 +10,61 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from resdsl.diagnostics import fail
+from resdsl.targets.onnx_file import INLINE, Parts
 
 BATCH = 16
 """Samples at a time. Of each value only its extremes leave the graph, so memory is that of inference on one batch."""
 
 
-def ranges(model: onnx.ModelProto, values: Sequence[str], data: NDArray[np.float32]) -> dict[str, tuple[float, float]]:
+def ranges(parts: Parts, values: Sequence[str], data: NDArray[np.float32]) -> dict[str, tuple[float, float]]:
     """value -> its smallest and largest number over data, (n, *input). Raises SpecError if one is not finite.
 
     Nothing is cut off: on trained networks, percentiles and entropy gained at most a thousandth (docs/int8.md).
     """
     _require_finite("the calibration input", data)
-    session = onnxruntime.InferenceSession(_reporting(model, values), _options(), providers=["CPUExecutionProvider"])
-    results = [session.run(None, {"input": data[at : at + BATCH]}) for at in range(0, len(data), BATCH)]
-    for result in results:  # a reduction may pass over NaN; what follows does not
-        _require_finite("the output on the calibration data", result[0])
-    found = np.array([result[len(model.graph.output) :] for result in results])
+    output, found = extremes(parts, values, data)
+    _require_finite(
+        "the output on the calibration data", output
+    )  # a reduction may pass over NaN; what follows does not
     _require_finite("a value inside the network on the calibration data", found)
-    lows, highs = found[:, ::2].min(axis=0), found[:, 1::2].max(axis=0)
-    return {value: (float(low), float(high)) for value, low, high in zip(values, lows, highs, strict=True)}
+    return {value: (float(low), float(high)) for value, (low, high) in zip(values, found, strict=True)}
+
+
+def extremes(
+    parts: Parts, values: Sequence[str], data: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The float32 model's output, and the smallest and largest number of each value over data, (values, 2)."""
+    session = _session(parts, values)
+    outputs: list[NDArray[np.float32]] = []
+    found: list[NDArray[np.float32]] = []
+    for at in range(0, len(data), BATCH):
+        output, *numbers = session.run(None, {"input": data[at : at + BATCH]})
+        outputs.append(output)
+        found.append(np.array(numbers, np.float32).reshape(-1, 2))
+    each = np.array(found)
+    return np.concatenate(outputs), np.stack([each[..., 0].min(axis=0), each[..., 1].max(axis=0)], axis=-1)
+
+
+def _session(parts: Parts, values: Sequence[str]) -> onnxruntime.InferenceSession:
+    """The model with the extremes of these values as further outputs, in pairs.
+
+    ONNX Runtime reads the large weights where they lie: in the bytes of a model it would hold them three times.
+    """
+    model = _reporting(parts.model, values)
+    options = _options()
+    held: dict[str, onnxruntime.OrtValue] = {}
+    for each in parts.initialisers:
+        tensor = each.header()
+        if each.size < INLINE:
+            tensor.raw_data = each.data().tobytes()
+        else:
+            tensor.data_location = onnx.TensorProto.EXTERNAL
+            tensor.external_data.add(key="location", value=each.name)
+            array = each.data().view(each.dtype).reshape(each.shape)
+            held[each.name] = onnxruntime.OrtValue.ortvalue_from_numpy(array)
+        model.graph.initializer.append(tensor)
+    options.add_external_initializers(list(held), list(held.values()))
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
 def _require_finite(what: str, numbers: NDArray[np.float32]) -> None:
@@ -37,8 +73,7 @@ def _require_finite(what: str, numbers: NDArray[np.float32]) -> None:
         raise fail("calibration", f"{what} is NaN or infinite", help=help)
 
 
-def _reporting(model: onnx.ModelProto, values: Sequence[str]) -> bytes:
-    """The model with the extremes of these values as further outputs, in pairs."""
+def _reporting(model: onnx.ModelProto, values: Sequence[str]) -> onnx.ModelProto:
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     del copy.graph.node[:]
@@ -53,7 +88,7 @@ def _reporting(model: onnx.ModelProto, values: Sequence[str]) -> bytes:
     for value in values:
         for node in _reductions(value):
             copy.graph.output.append(onnx.helper.make_tensor_value_info(node.output[0], onnx.TensorProto.FLOAT, []))
-    return copy.SerializeToString()
+    return copy
 
 
 def _reductions(value: str) -> list[onnx.NodeProto]:

@@ -7,41 +7,46 @@ onnxruntime.quantization does the same for any model. It took 114 s and an order
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 
 from resdsl.diagnostics import fail
+from resdsl.targets.onnx_file import Parts
 from resdsl.targets.onnx_int8.form import Form, Quantised, activation, bias_integers, integers, weight_scales
-from resdsl.targets.onnx_int8.plan import WEIGHTED, Plan, plan, works_on_integers
+from resdsl.targets.onnx_int8.plan import Plan, has_constant_weight, plan
 from resdsl.targets.onnx_int8.ranges import ranges
+from resdsl.targets.onnx_tensors import Initialiser
 
 MAX_BYTES = 2**31 - 1
 """Protobuf's limit, which ONNX Runtime meets when it measures ranges."""
 
 
-def quantise(model: onnx.ModelProto, calibration: NDArray[np.float32], form: Form) -> onnx.ModelProto:
+def quantise(parts: Parts, calibration: NDArray[np.float32], form: Form) -> Parts:
     """The int8 model of a float32 one, with ranges measured on `calibration`, (n, *input). The given one is unchanged.
 
-    model: as `onnx_model` writes it, inlined. Names stay; around a value `v` stand `v.quantise`, `v.dequantise` and the
+    parts: as `onnx_parts` gives them, inlined. Names stay; around a value `v` stand `v.quantise`, `v.dequantise` and the
     constants `v.scale` and `v.zero_point`. The same model and data give the same result. Raises SpecError for a model
     with functions, above 2 GB, and where data lead to NaN.
     """
-    if model.functions:
+    graph = parts.model.graph
+    if parts.model.functions:
         raise fail("wrong-int8", "int8 is written for models without functions", help="leave `--functions` out")
-    if model.ByteSize() > MAX_BYTES:
-        raise fail("wrong-int8", f"int8 is written for models below 2 GB, and {model.graph.name} has more")
-    chosen = plan(model.graph, form)
-    measured = ranges(model, chosen.measured, calibration)
+    if parts.model.ByteSize() + sum(each.size for each in parts.initialisers) > MAX_BYTES:
+        raise fail("wrong-int8", f"int8 is written for models below 2 GB, and {graph.name} has more")
+    chosen = plan(graph, {each.name for each in parts.initialisers}, form)
+    measured = ranges(parts, chosen.measured, calibration)
     scales = {value: activation(low, high, form) for value, (low, high) in measured.items()}
     for value, source in chosen.same.items():
         scales[value] = scales[source]
-    result = onnx.ModelProto()
-    result.CopyFrom(model)
-    del result.graph.node[:], result.graph.initializer[:]
-    _Writer(model.graph, result.graph, chosen, scales, form).write()
-    return result
+    model = onnx.ModelProto()
+    model.CopyFrom(parts.model)
+    del model.graph.node[:]
+    writer = _Writer(parts, model.graph, chosen, scales, form)
+    writer.write()
+    return Parts(model, writer.initialisers)
 
 
 class _Writer:
@@ -49,18 +54,19 @@ class _Writer:
 
     def __init__(
         self,
-        source: onnx.GraphProto,
+        source: Parts,
         target: onnx.GraphProto,
         chosen: Plan,
         scales: Mapping[str, Quantised],
         form: Form,
     ) -> None:
-        self.source = source
+        self.source = source.model.graph
         self.target = target
         self.plan = chosen
         self.scales = scales
         self.form = form
-        self.constants = {tensor.name: tensor for tensor in source.initializer}
+        self.constants = {each.name: each for each in source.initialisers}
+        self.initialisers: list[Initialiser] = []
         self.written: set[str] = set()
 
     def write(self) -> None:
@@ -73,7 +79,7 @@ class _Writer:
                 continue
             copy = onnx.NodeProto()
             copy.CopyFrom(node)
-            if node.op_type in WEIGHTED and works_on_integers(node, self.constants.keys()):
+            if has_constant_weight(node, self.constants.keys()):
                 self.weights(copy)
             for index, value in enumerate(node.input):
                 if value in self.scales:
@@ -108,8 +114,8 @@ class _Writer:
     def weights(self, node: onnx.NodeProto) -> None:
         """Replaces the weight, and for ONNX Runtime the bias, by integers."""
         x = self.scales[node.input[0]]
-        weight = onnx.numpy_helper.to_array(self.constants[node.input[1]])
-        bias = onnx.numpy_helper.to_array(self.constants[node.input[2]]) if len(node.input) > 2 else None
+        weight = self.numbers(node.input[1])
+        bias = self.numbers(node.input[2]) if len(node.input) > 2 else None
         counted = bias if self.form is Form.ORT_CPU else None
         scales = weight_scales(weight, counted, x)
         node.input[1] = self.dequantised(node.input[1], integers(weight, scales), scales)
@@ -128,13 +134,18 @@ class _Writer:
             self.node("DequantizeLinear", f"{name}.dequantise", inputs, result, axis=0)
         return result
 
-    def constant(self, tensor: onnx.TensorProto) -> None:
-        if tensor.name not in self.written:
-            self.written.add(tensor.name)
-            self.target.initializer.append(tensor)
+    def numbers(self, name: str) -> NDArray[np.float32]:
+        each = self.constants[name]
+        return each.make().astype(each.dtype, copy=False)
+
+    def constant(self, initialiser: Initialiser) -> None:
+        if initialiser.name not in self.written:
+            self.written.add(initialiser.name)
+            self.initialisers.append(initialiser)
 
     def array(self, name: str, values: NDArray[np.generic] | np.generic) -> None:
-        self.target.initializer.append(onnx.numpy_helper.from_array(np.asarray(values), name))
+        array = np.asarray(values)
+        self.initialisers.append(Initialiser(name, array.shape, array.dtype, partial(np.asarray, array)))
 
     def node(self, kind: str, name: str, inputs: list[str], output: str, **attributes: int) -> None:
         self.target.node.append(onnx.helper.make_node(kind, inputs, [output], name, **attributes))
