@@ -181,5 +181,16 @@ def test_every_input_counts_for_passes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_tolerance_is_a_number() -> None:
-    result = CliRunner().invoke(main, ["verify", str(SPEC), "--network", "preact20", "--tolerance", "nan"])
-    assert result.exit_code == 2
+    for wrong in (
+        ["--tolerance", "nan", "--precision", "fp16"],
+        ["--tolerance", "0.1"],
+        ["--input", "x.npy", "--batch", "2"],
+    ):
+        result = CliRunner().invoke(main, ["verify", str(SPEC), "--network", "preact20", *wrong])
+        assert result.exit_code == 2, wrong
+
+
+def test_equal_inputs_have_equal_outputs() -> None:
+    network = build_text("network n { input 3x8x8 head avgpool -> linear(3) }")
+    x = np.repeat(random_input(network, 1), 3, axis=0)
+    assert verify(network, network_weights(network), x).passed

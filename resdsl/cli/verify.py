@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from resdsl import api
 from resdsl._version import __version__
@@ -84,14 +85,17 @@ def command(
     """
     require_int8(precisions)
     require_images(mean, std, calibration, inputs)
-    if tolerance is not None and math.isnan(tolerance):
-        raise click.UsageError("--tolerance nan: a number from 0 on")
+    others = [Precision(precision) for precision in dict.fromkeys(precisions) if precision != Precision.FP32.value]
+    if tolerance is not None and (math.isnan(tolerance) or not others):
+        raise click.UsageError("--tolerance: a number from 0 on, for the --precision fp16, bf16 or int8 beside it")
+    if inputs is not None and click.get_current_context().get_parameter_source("batch") is ParameterSource.COMMANDLINE:
+        raise click.UsageError("--input and --batch: one of them says what is compared on")
     with reporting():
         options = library_options(root, max_units)
         built = api.build(read_spec(spec), network, read_parameters(parameters), options=options)
         wanted = Wanted(
             chosen_passes(level, names),
-            [Precision(precision) for precision in dict.fromkeys(precisions) if precision != Precision.FP32.value],
+            others,
             tolerance,
             read_inputs(calibration, built.input, mean, std),
             Form(form),
