@@ -177,15 +177,15 @@ def compile(
     return TARGETS[target].to_bytes(
         Request(
             built,
-            _source(weights),
-            seed,
-            opset,
-            functions,
-            passes_of(passes) if isinstance(passes, int) else named_passes(passes),
-            _choice(Precision, precision),
-            calibration,
-            _choice(Form, form),
-            origin=specs.origin(spec, parameters),
+            weights=_source(weights),
+            seed=seed,
+            opset=opset,
+            functions=functions,
+            passes=passes_of(passes) if isinstance(passes, int) else named_passes(passes),
+            precision=_choice(Precision, precision),
+            calibration=calibration,
+            form=_choice(Form, form),
+            origin=specs.origin(spec, parameters, _options(options)),
         )
     )
 

@@ -129,19 +129,43 @@ def build(
 class Origin:
     """What a network was made of.
 
-    sha256: of the file of the spec or document itself, a byte order mark left out; imports are not in it. parameters:
-    those that were given, as expressions.
+    sha256: of the text of the spec or document, a byte order mark left out. Where it imports others: of these hashes as
+    `sha256sum | cut -c1-64` writes them, a line each: its own, and those of all imported files, each once, in the order in
+    which they are imported first. parameters: those that were given, as expressions.
     """
 
     sha256: str
     parameters: Mapping[str, str]
 
 
-def origin(spec: str | os.PathLike[str] | Source, parameters: Mapping[str, Parameter] | None = None) -> Origin:
+def origin(
+    spec: str | os.PathLike[str] | Source,
+    parameters: Mapping[str, Parameter] | None = None,
+    options: Options = Options(),
+) -> Origin:
     """What `build` makes a network of, for the records. Raises SpecError if the spec cannot be read."""
-    source = _read_document(spec) if _is_document(spec) else locate(spec)[0]
     expressions = {name: _expression_text(name, value).strip() for name, value in (parameters or {}).items()}
-    return Origin(hashlib.sha256(source.text.encode("utf-8", "surrogatepass")).hexdigest(), expressions)
+    if _is_document(spec):
+        return Origin(_sha256(_read_document(spec).text), expressions)
+    source, path = locate(spec)
+    texts = [source.text]
+    if "import" in source.text:  # reading all of a long text again would cost as much as building it
+        texts = [module.file.source.text for module in _modules(load_program(source, path, options.root), {})]
+    hashes = [_sha256(text) for text in texts]
+    return Origin(hashes[0] if len(hashes) == 1 else _sha256("".join(f"{each}\n" for each in hashes)), expressions)
+
+
+def _modules(module: Module, found: dict[Module, None]) -> dict[Module, None]:
+    """The module and all that it imports, each once, in the order of the imports."""
+    if module not in found:
+        found[module] = None
+        for imported in module.imports:
+            _modules(imported, found)
+    return found
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def check(spec: str | os.PathLike[str] | Source, options: Options = Options()) -> list[Diagnostic]:

@@ -17,7 +17,7 @@ from resdsl.diagnostics import SpecError
 from resdsl.network.evaluate import evaluate, random_input
 from resdsl.network.initial import Weights
 from resdsl.network.network import Network
-from resdsl.spec import Origin, build, origin
+from resdsl.spec import Options, Origin, build, origin
 from resdsl.targets.onnx import OPSETS, onnx_bytes, onnx_model
 from resdsl.weights import CALIBRATED, network_weights
 from tests.conftest import GOLDEN, SPECS
@@ -127,8 +127,36 @@ def test_metadata_say_where_the_model_comes_from() -> None:
         "resdsl.parameters": '{"classes": "3", "shortcut": "scale(0.5)"}',
         "resdsl.passes": "fold-batchnorm",
         "resdsl.precision": "fp32",
-        "resdsl.spec_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "resdsl.spec_sha256": sha256(
+            f"{sha256(path.read_bytes())}\n{sha256((SPECS / 'units/basic.resnet').read_bytes())}\n".encode()
+        ),
     }
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def test_the_hash_is_of_all_files_that_the_network_is_made_of(tmp_path: Path) -> None:
+    """Its own first, then those that are imported, each once though two files import the last."""
+    main = 'resnet 1\nimport "b.resnet"\nimport "a.resnet"\nnetwork n { input 8 stem linear(4) -> relu }\n'
+    texts = {"main": main, "b": 'resnet 1\nimport "a.resnet"\nlet y = 2\n', "a": "resnet 1\nlet x = 1\n"}
+    for name, text in texts.items():
+        (tmp_path / f"{name}.resnet").write_text(text, encoding="utf-8")
+    first = origin(tmp_path / "main.resnet").sha256
+    assert first == sha256("".join(f"{sha256(text.encode())}\n" for text in texts.values()).encode())
+    assert origin(tmp_path / "a.resnet").sha256 == sha256(texts["a"].encode())
+    (tmp_path / "a.resnet").write_text("resnet 1\nlet x = 3\n", encoding="utf-8")
+    assert origin(tmp_path / "main.resnet").sha256 != first
+
+
+def test_the_hash_follows_imports_out_of_the_folder_where_that_is_allowed(tmp_path: Path) -> None:
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "a.resnet").write_text("resnet 1\nlet x = 4\n", encoding="utf-8")
+    path = tmp_path / "inner" / "main.resnet"
+    path.write_text('resnet 1\nimport "../a.resnet"\nnetwork n { input 8 stem linear(x) -> relu }\n', encoding="utf-8")
+    found = told(api.compile(path, "onnx", options=Options(root=tmp_path)))
+    assert len(found["resdsl.spec_sha256"]) == 64
 
 
 def test_metadata_do_not_tell_how_the_spec_was_given(tmp_path: Path) -> None:
