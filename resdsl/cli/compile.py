@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
+from itertools import product
 from pathlib import Path
 
 import click
@@ -27,8 +30,8 @@ from resdsl.cli.options import (
     reporting,
     weights_options,
 )
-from resdsl.cli.writing import writing
-from resdsl.spec import origin
+from resdsl.cli.writing import is_same_file, writing
+from resdsl.spec import origin, spec_path
 from resdsl.targets.precision import Form, Precision
 from resdsl.targets.table import DATA_SUFFIX, TARGETS, Request
 
@@ -82,6 +85,8 @@ def command(
     resdsl compile std/resnet110 --network resnet110 -p 'shortcut=scale(0.5)' -t json
     """
     chosen = TARGETS[target]
+    if out == "":
+        raise click.UsageError("-o: the name of the output is empty")
     if not chosen.has_weights:
         refuse(ONNX_OPTIONS, f"a {target} file holds no weights and no ONNX")
     require_int8([precision])
@@ -91,23 +96,37 @@ def command(
         source, given_parameters = read_spec(spec), read_parameters(parameters)
         built = api.build(source, network, given_parameters, options=options)
         path = out or ("-" if chosen.is_text else f"{built.name}{chosen.suffix}")
+        data = os.path.realpath(path) + DATA_SUFFIX if chosen.has_weights and path != "-" else None
+        _require_new((path, data), (None if spec == "-" else str(spec_path(spec)), weights, calibration))
         request = Request(
             built,
-            weights,
-            seed,
-            opset,
-            functions,
-            chosen_passes(level, names),
-            Precision(precision),
-            read_inputs(calibration, built.input, mean, std),
-            Form(form),
+            weights=weights,
+            seed=seed,
+            opset=opset,
+            functions=functions,
+            passes=chosen_passes(level, names),
+            precision=Precision(precision),
+            calibration=read_inputs(calibration, built.input, mean, std),
+            form=Form(form),
             compares=compares,
             external_data=external_data or None,
-            origin=origin(source, given_parameters),
+            origin=origin(source, given_parameters, options),
         )
         with writing(path) as output:
             written = chosen.emit(request, output)
-        if path != "-":
-            also = f", {written.beside} beside it" if written.beside else ""
-            lines = [f"{path}: {built.name}, {written.size:,} bytes{also}", *(f"  {note}" for note in written.notes)]
-            click.echo("\n".join(lines), err=True)
+        if out is None and path == "-":
+            return
+        also = f", {written.beside} beside it" if written.beside else ""
+        notes = [*written.notes]
+        if data is not None and written.beside is None and os.path.isfile(data):
+            notes.append(f"{os.path.basename(data)}, from before, is no part of this model")
+        where = "standard output" if path == "-" else path
+        lines = [f"{where}: {built.name}, {written.size:,} bytes{also}", *(f"  {note}" for note in notes)]
+        click.echo("\n".join(lines), err=True)
+
+
+def _require_new(written: Iterable[str | None], read: Iterable[str | None]) -> None:
+    """Wrong use: a file that this call reads and may replace."""
+    for out, path in product(filter(None, written), filter(None, read)):
+        if is_same_file(out, path):
+            raise click.UsageError(f"{path} is read, and {out} would replace it; name another file with -o")

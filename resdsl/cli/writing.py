@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from resdsl.cli.signals import leaving, waiting
 from resdsl.diagnostics import SpecError, fail
 from resdsl.targets.table import Output
 
@@ -27,9 +28,12 @@ def write(data: bytes, out: str) -> None:
 def writing(out: str) -> Generator[Output]:
     """A stream whose bytes are the file `out` once the block is left, and files beside it; none of them if it fails.
 
-    `-` is standard output. What is not a file (a pipe, a device) is written as it comes. Raises SpecError if a file
-    cannot be written; an OSError that names a file is not about these, and passes.
+    `-` is standard output. What is not a file (a pipe, a device) is written as it comes. A link is written through, and
+    nothing can be written beside one that leads to another folder. SIGTERM and SIGHUP are SystemExit inside. Raises
+    SpecError if a file cannot be written; an OSError that names a file is not about these, and passes.
     """
+    if not out:
+        raise fail("unwritable", "the name of the output is empty", help="name a file with `-o`")
     if out == "-":
         if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]
             raise fail("unwritable", "standard output is closed")
@@ -38,14 +42,17 @@ def writing(out: str) -> Generator[Output]:
         return
     if out.endswith(("/", os.sep)):
         raise _is_folder(out)
-    path = Path(out).resolve()
+    given = Path(out)
     try:
-        special = path.exists() and not path.is_file()
+        path = given.resolve()
+        special = given.exists() and not path.is_file()  # of a pipe in /dev/fd, only the name that is given exists
     except OSError as error:
-        raise _unwritable(out, path, error) from None
+        raise _unwritable(out, given, error) from None
+    except RuntimeError:  # Path.resolve's, before Python 3.13
+        raise fail("unwritable", f"{out} cannot be written: it is a link that leads to itself") from None
     if path.is_dir():
         raise _is_folder(out)
-    with _into_stream(out, path) if special else _in_place(out, path) as output:
+    with leaving(), _into_stream(out, given) if special else _in_place(out, path) as output:
         yield output
 
 
@@ -80,14 +87,18 @@ def _in_place(out: str, path: Path) -> Generator[Output]:
 
     def opened(out: str, path: Path) -> BinaryIO:
         try:
-            pending.append(_open(path))
+            with waiting():
+                pending.append(_open(path))
         except OSError as error:
             raise _unwritable(out, path, error) from None
         return pending[-1].stream
 
     def beside(ending: str) -> tuple[str, BinaryIO]:
+        if Path(out).parent.resolve() != path.parent:
+            message = f"{out} is a link to {path}, and a file beside that is not found through the link"
+            raise fail("external-data", message, help=f"`-o {path}`")
         name = path.name + ending
-        return name, opened(out + ending, path.with_name(name))
+        return name, opened(str(Path(out).with_name(name)), path.with_name(name))
 
     try:
         yield Output(opened(out, path), beside)
@@ -100,9 +111,12 @@ def _in_place(out: str, path: Path) -> Generator[Output]:
             raise
         raise _unwritable(out, path, error) from None
     try:
-        _replace(pending)
-    except OSError as error:
+        with waiting():
+            _replace(pending)
+    except BaseException as error:
         _give_up(pending)
+        if not isinstance(error, OSError):
+            raise
         raise _unwritable(out, path, error) from None
 
 
@@ -122,15 +136,16 @@ def _open(path: Path) -> _Pending:
 
 
 def _replace(pending: list[_Pending]) -> None:
-    """Puts all files in place or none. The first comes last: until it stands, nothing reads those beside it."""
+    """Puts all files in place or none, by a rename each, the first one last.
+
+    A new pair is not read before its first file stands. Where a pair is replaced, a reader between the renames finds the old
+    first file with nothing beside it or with what is new; and of two that write one pair at once, each may place one file.
+    """
     first, *others = pending
     placed: list[tuple[Path, Path | None]] = []
     try:
         for file in others:
-            before = file.temporary.with_suffix(".before") if file.path.exists() else None
-            if before is not None:
-                os.replace(file.path, before)
-            placed.append((file.path, before))
+            placed.append((file.path, _set_aside(file.path)))
             os.replace(file.temporary, file.path)
         os.replace(first.temporary, first.path)
     except BaseException:
@@ -142,7 +157,21 @@ def _replace(pending: list[_Pending]) -> None:
         raise
     for _, before in placed:
         if before is not None:
-            before.unlink()
+            before.unlink(missing_ok=True)
+
+
+def _set_aside(path: Path) -> Path | None:
+    """Where that file stands now, under a name that no other has; None if there is none."""
+    if not path.exists():
+        return None
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".before", dir=path.parent)
+    os.close(handle)
+    try:
+        os.replace(path, name)
+    except BaseException:
+        os.unlink(name)
+        raise
+    return Path(name)
 
 
 def _give_up(pending: list[_Pending]) -> None:
@@ -150,6 +179,14 @@ def _give_up(pending: list[_Pending]) -> None:
         with suppress(OSError):  # what is still in its buffer has no place to go
             file.stream.close()
         file.temporary.unlink(missing_ok=True)
+
+
+def is_same_file(out: str, read: str) -> bool:
+    """Whether writing to `out` would replace the file `read`."""
+    try:
+        return out != "-" and os.path.isfile(out) and os.path.samefile(out, read)
+    except OSError:
+        return False
 
 
 def _is_folder(out: str) -> SpecError:

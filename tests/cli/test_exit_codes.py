@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import stat
 import subprocess
 import sys
@@ -56,6 +57,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "taken.data").mkdir()
     (tmp_path / "out.onnx").write_bytes(BEFORE)
     (tmp_path / "broken.safetensors").write_bytes(b"\x00" * 10)
+    (tmp_path / "broken.data").write_bytes(b"\x00" * 10)
+    (tmp_path / "link.onnx").symlink_to("folder/target.onnx")
+    (tmp_path / "loop.onnx").symlink_to("loop.onnx")
+    (tmp_path / "to.resnet").symlink_to("good.resnet")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -114,6 +119,11 @@ INPUT_HAS_ERRORS = [
     (("compile", "-t", "onnx", "good.resnet", "-o", "good.resnet/x.onnx"), "cannot be written"),
     (("compile", "-t", "onnx", "good.resnet", "-o", "/dev/full"), "No space left on device"),
     (("compile", "-t", "onnx", "good.resnet", "-o", "x" * 300), "File name too long"),
+    (("compile", "-t", "onnx", "good.resnet", "-o", "loop.onnx"), "it is a link that leads to itself"),
+    (
+        (*COMPILE[:-1], "link.onnx", "good.resnet", "--external-data"),
+        "a file beside that is not found through the link",
+    ),
 ]
 
 WRONG_USE = [
@@ -156,6 +166,15 @@ WRONG_USE = [
     ((*COMPILE, "good.resnet", "--network", "large"), "it has small"),
     ((*COMPILE, "good.resnet", "-p", "width=conv(3x3"), "is not closed"),
     ((*COMPILE, "good.resnet", "more.resnet"), "unexpected extra argument"),
+    ((*COMPILE[:-1], "", "good.resnet"), "-o: the name of the output is empty"),
+    (("compile", "-t", "torch", "-o", "good.resnet", "./good.resnet"), "good.resnet is read, and good.resnet would"),
+    (
+        ("compile", "-t", "json", "-o", "to.resnet", "good.resnet"),
+        "good.resnet is read, and to.resnet would replace it",
+    ),
+    ((*COMPILE, "good.resnet", "--weights", "out.onnx"), "out.onnx is read, and out.onnx would replace it"),
+    (("compile", "-t", "onnx", "-o", "broken", "good.resnet", "--weights", "broken.data"), "broken.data is read"),
+    ((*COMPILE, "good.resnet", "--precision", "int8", "--calibration", "out.onnx"), "out.onnx is read"),
 ]
 
 
@@ -188,7 +207,6 @@ def test_output_keeps_the_mode_of_the_file_it_replaces(folder: Path) -> None:
 
 
 def test_output_goes_through_a_link(folder: Path) -> None:
-    (folder / "link.onnx").symlink_to("folder/target.onnx")
     assert run("compile", "-t", "onnx", "good.resnet", "-o", "link.onnx").exit_code == 0
     assert (folder / "link.onnx").is_symlink()
     assert (folder / "folder" / "target.onnx").read_bytes() == api.compile(GOOD, "onnx")
@@ -205,9 +223,13 @@ def test_output_file_by_default(folder: Path) -> None:
 def test_dash_is_standard_output(folder: Path) -> None:
     before = everything(folder)
     result = run("compile", "-t", "onnx", "-o", "-", "good.resnet")
-    assert (result.exit_code, result.stderr) == (0, "")
-    assert result.stdout_bytes == api.compile(GOOD, "onnx")
+    model = api.compile(GOOD, "onnx")
+    assert result.exit_code == 0
+    assert result.stderr.startswith(f"standard output: small, {len(model):,} bytes\n  fold-batchnorm 2\n")
+    assert result.stdout_bytes == model
     assert everything(folder) == before
+    result = run("compile", "-t", "json", "good.resnet")
+    assert (result.exit_code, result.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(
@@ -301,6 +323,30 @@ def test_weights_beside_the_model(folder: Path) -> None:
     x = {"input": np.ones((2, 512), np.float32)}
     assert np.array_equal(session.run(None, x)[0], alone.run(None, x)[0])
     assert {path.name for path in folder.iterdir() if path.name.startswith(".")} == set()
+
+
+def test_a_file_of_the_users_is_not_in_the_way_of_a_pair(folder: Path) -> None:
+    both(folder)
+    (folder / ".out.onnx.data.before").write_bytes(BEFORE)
+    assert run(*COMPILE, "good.resnet", "--external-data").exit_code == 0
+    assert (folder / ".out.onnx.data.before").read_bytes() == BEFORE
+    assert (folder / "out.onnx.data").read_bytes() != BEFORE
+
+
+def test_weights_that_are_no_part_of_the_model_are_told(folder: Path) -> None:
+    both(folder)
+    line = "  out.onnx.data, from before, is no part of this model"
+    assert line in run(*COMPILE, "good.resnet").stderr.splitlines()
+    assert line not in run(*COMPILE, "good.resnet", "--external-data").stderr.splitlines()
+    assert (folder / "out.onnx.data").read_bytes() != BEFORE
+
+
+def test_weights_beside_what_a_link_in_the_same_folder_leads_to(folder: Path) -> None:
+    (folder / "same.onnx").symlink_to("real.onnx")
+    (folder / "wide.resnet").write_text("resnet 1\nnetwork wide { input 512 head linear(100) }\n", encoding="utf-8")
+    result = run("compile", "-t", "onnx", "-o", "same.onnx", "wide.resnet", "--external-data")
+    assert ", real.onnx.data beside it\n" in result.stderr
+    onnxruntime.InferenceSession("same.onnx", providers=["CPUExecutionProvider"])
 
 
 def test_weights_that_do_not_fit_stand_beside_the_model(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -398,6 +444,16 @@ def test_standard_streams_that_are_closed(folder: Path) -> None:
     assert (result.returncode, "standard output is closed" in result.stderr) == (1, True)
     result = process("check", "-", shell="<&-")
     assert (result.returncode, "standard input is closed" in result.stderr) == (1, True)
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed, and sh has no >(…)")
+@pytest.mark.parametrize("out", ["-o /dev/stdout | cat", "-o >(cat)", "-o >(cat) | cat"])
+def test_pipes_are_written_as_they_come(folder: Path, out: str) -> None:
+    before = everything(folder)
+    command = f"{sys.executable} -m resdsl compile -t json good.resnet {out}"
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=120, check=False)
+    assert (result.returncode, result.stdout) == (0, api.compile("good.resnet", "json").decode()), result.stderr
+    assert everything(folder) == before
 
 
 def test_a_reader_that_goes_away(folder: Path) -> None:
