@@ -28,7 +28,7 @@ LIMITS = {Precision.FP32: LIMIT, Precision.FP16: 4.0, Precision.BF16: 4.0, Preci
 class Compiled:
     """network, weights: as they were given. steps: what each pass did. parts: the model in its precision.
 
-    float32: the model behind the passes and before the precision; the same as `parts` for fp32.
+    float32: the model behind the passes and before the precision, inlined; the same as `parts` for fp32.
     """
 
     network: Network
@@ -65,7 +65,14 @@ def compile_onnx(
         raise fail("calibration", message, help="`--calibration PATH`: arrays or images like those in use")
     folded, numbers, steps = fold(network, weights, passes, LIMITS[precision])
     typed = {
-        each: onnx_parts(folded, numbers, opset=opset, functions=functions, precision=each, metadata=metadata)
+        each: onnx_parts(
+            folded,
+            numbers,
+            opset=opset,
+            functions=functions and (each is precision or precision is Precision.INT8),  # int8 refuses them
+            precision=each,
+            metadata=metadata,
+        )
         for each in {Precision.FP32, precision} - {Precision.INT8}
     }
     float32 = typed[Precision.FP32]

@@ -6,7 +6,7 @@ import io
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from resdsl.diagnostics import fail
@@ -15,14 +15,13 @@ from resdsl.network.network import Network
 from resdsl.network.tensors import network_tensors
 from resdsl.passes.table import Pass
 from resdsl.spec import Origin
+from resdsl.targets.onnx_limits import MAX_ONNX_BYTES
 from resdsl.targets.precision import Form, Precision
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-MAX_ONNX_BYTES = 2**31 - 2**24
-"""Of weights in the model's own file: protobuf holds 2 GiB, and 16 MiB are left for the nodes."""
 DATA_SUFFIX = ".data"
 """Behind the name of an ONNX model, of the file that holds its weights."""
 
@@ -34,10 +33,12 @@ class Request:
     passes: what is done to the network first, of targets that hold weights. opset: None for what suits the precision.
     calibration: for int8, inputs to measure ranges on, (n, *input); form: whom an int8 model is for. external_data:
     weights in a file beside the model; None for where they do not fit into it. compares: whether the model is run beside
-    the one without passes before it is written; None for where the weights are not too large for it. origin: where the network comes from, for the model's metadata.
+    the one without passes before it is written; None for where that costs little. origin: where the network comes from,
+    for the model's metadata.
     """
 
     network: Network
+    _: KW_ONLY
     weights: str | Mapping[str, NDArray[np.generic]] | None = None
     seed: int = 0
     opset: int | None = None
@@ -120,6 +121,7 @@ def _onnx(request: Request, output: Output) -> Written:
     from resdsl.targets.onnx_compile import compile_onnx
     from resdsl.targets.onnx_file import write_model, write_model_beside
     from resdsl.targets.onnx_notes import notes
+    from resdsl.targets.onnx_proof import prove
     from resdsl.weights import network_weights
 
     beside = _weights_beside(request, output)
@@ -136,7 +138,8 @@ def _onnx(request: Request, output: Output) -> Written:
         form=request.form,
         metadata=request.metadata(),
     )
-    told = notes(compiled, request.precision, request.calibration, compares=request.compares)
+    proof = prove(compiled, request.precision, request.calibration, compares=request.compares)
+    told = notes(compiled, request.precision, proof)
     if beside is None:
         return Written(write_model(compiled.parts, output.stream), notes=told)
     name, data = beside(DATA_SUFFIX)

@@ -28,7 +28,7 @@ from resdsl.passes.draft import Draft
 from resdsl.passes.table import PASSES
 from resdsl.passes.tally import Tally
 from resdsl.spec import build
-from resdsl.targets import onnx_compare, onnx_notes
+from resdsl.targets import onnx_compare, onnx_proof
 from resdsl.targets.onnx_int8 import write as int8_write
 from resdsl.weights import CALIBRATED, network_weights
 from tests.cli.test_exit_codes import everything, process, run
@@ -369,7 +369,7 @@ def test_few_samples_of_a_calibration_are_told(folder: Path) -> None:
 
 def test_samples_are_compared_all_over_the_calibration(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Data are often sorted by class: of 70, every part is compared on, not the first 7."""
-    monkeypatch.setattr(onnx_notes, "CALIBRATION_INPUTS", 7)
+    monkeypatch.setattr(onnx_proof, "CALIBRATION_INPUTS", 7)
     seen: list[NDArray[np.float32]] = []
     real = onnx_compare.compare
     monkeypatch.setattr(onnx_compare, "compare", lambda made, x: (seen.append(x), real(made, x))[1])
@@ -381,24 +381,42 @@ def test_without_onnx_runtime_it_is_said(folder: Path, monkeypatch: pytest.Monke
     without_runtime(monkeypatch)
     assert told()[1] == "not compared with the network without passes: ONNX Runtime is not installed (resdsl[ort])"
     assert len(told("-O0")) == 0
+    refused(
+        folder, "--verify", words="error[missing-library]: `--verify` runs the model with ONNX Runtime, which is not"
+    )
+    assert told("-O0", "--verify") == ["nothing to compare: no pass changed anything"]
 
 
 def test_large_weights_are_compared_where_that_is_asked_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onnx_notes, "MAX_COMPARED", 10)
+    monkeypatch.setattr(onnx_proof, "MAX_COMPARED", 10)
     assert told()[1] == "not compared with the network without passes: 0 MiB of weights; `--verify` does it"
     assert LINE in told("--verify")[1]
-    monkeypatch.setattr(onnx_notes, "MAX_ONNX_BYTES", 10)
-    assert told("--verify")[1].endswith("and ONNX Runtime takes a model of less than 2 GiB at once")
+    monkeypatch.setattr(onnx_proof, "MAX_ONNX_BYTES", 10)
+    assert told()[1].endswith("0 MiB of weights, and ONNX Runtime takes a model of less than 2 GiB at once")
+    refused(folder, "--verify", words="error[not-compared]: small has 0.0 GiB of weights, and ONNX Runtime compares")
 
 
-def test_an_output_that_is_not_finite_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_nodes_are_compared_where_that_is_asked_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if functions hold them."""
+    nodes = len(model().graph.node)
+    monkeypatch.setattr(onnx_proof, "MAX_COMPARED_NODES", nodes)
+    assert LINE in told()[1]
+    monkeypatch.setattr(onnx_proof, "MAX_COMPARED_NODES", nodes - 1)
+    for more in ((), ("--functions",)):
+        assert told(*more)[1] == f"not compared with the network without passes: {nodes} nodes; `--verify` does it"
+    assert LINE in told("--verify")[1]
+
+
+def test_an_output_that_is_not_finite_is_said(folder: Path) -> None:
     weights = saved("w.safetensors", SPEC, stem_conv__weight=1e30, stage1__0__conv2__weight=1e30)
     assert told(weights=weights)[-1] == (
-        "not compared with the network without passes: its output on 2 random inputs is not finite"
+        "not compared with the network without passes: its output on 2 random inputs is not finite;"
+        " `--weights random-calibrated` can be compared"
     )
-    nothing = onnx_compare.Difference(np.nan, np.nan, None)
-    monkeypatch.setattr(onnx_compare, "compare", lambda *_: onnx_compare.Comparison(1e-7, 1e-7, nothing))
-    assert told(*INT8)[-1] == "int8 gives an output on 64 of its calibration inputs that is not finite"
+    words = (
+        "error[not-compared]: the output of small on 2 random inputs is not finite, so nothing can be compared with it"
+    )
+    refused(folder, "--verify", weights=weights, words=words)
 
 
 # What is wrong is not written
@@ -438,6 +456,39 @@ def test_weights_that_do_not_fit_write_nothing(folder: Path) -> None:
 def test_weights_beyond_fp16_write_nothing(folder: Path) -> None:
     weights = saved("w.safetensors", SPEC, stage2__1__conv2__weight=1e6)
     refused(folder, "--precision", "fp16", weights=weights, words="fp16 ends at 65504")
+
+
+@pytest.mark.parametrize("more", [(), ("-O0",), ("--functions",)], ids=" ".join)
+def test_activations_beyond_fp16_write_nothing(folder: Path, more: tuple[str, ...]) -> None:
+    """Every weight fits, and ONNX Runtime's CPU, which keeps what lies between nodes in float32, gives a fine output."""
+    weights = saved("w.safetensors", SPEC, stem_conv__weight=1e4)
+    words = re.compile(
+        r"error\[out-of-range\]: stem_conv reaches \d\.\d+e\+05 on 2 random inputs, and fp16 ends at 65504; no"
+    )
+    result = compiled("--precision", "fp16", *more, weights=weights)
+    assert words.search(result.stderr), result.stderr
+    refused(
+        folder, "--precision", "fp16", *more, weights=weights, words="help: write with `--precision bf16`, which has"
+    )
+    assert told("--precision", "bf16", *more, weights=weights)[-1].startswith("bf16 is not compared")
+    told("--precision", "fp16", "--no-verify", *more, weights=weights)
+
+
+def test_activations_that_leave_float32_write_no_fp16(folder: Path) -> None:
+    """Nothing can be compared with them, which float32 says and fp16 need not."""
+    names = ("stem_conv", *(f"stage{stage}__{copy}__conv2" for stage in (1, 2) for copy in (0, 1)), "head_linear")
+    weights = saved("w.safetensors", SPEC, **{f"{name}__weight": 6e4 for name in names}, head_bn__weight=1e30)
+    assert told(weights=weights)[-1].startswith("not compared with the network without passes: its output on 2 random")
+    refused(folder, "--precision", "fp16", "-O0", weights=weights, words="error[out-of-range]: head_bn.weight holds")
+    weights = saved("w.safetensors", SPEC, **{f"{name}__weight": 6e4 for name in names})
+    refused(folder, "--precision", "fp16", weights=weights, words="error[out-of-range]: stem_conv reaches ")
+
+
+def test_a_precision_whose_output_is_not_finite_writes_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nothing = onnx_compare.Difference(np.nan, np.nan, None)
+    monkeypatch.setattr(onnx_compare, "compare", lambda *_: onnx_compare.Comparison(1e-7, 1e-7, nothing))
+    words = "error[out-of-range]: int8 gives an output on 64 of its calibration inputs that is not finite; nothing is"
+    refused(folder, *INT8, words=words)
 
 
 def test_int8_of_a_network_that_overflows_writes_nothing(folder: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -11,6 +14,7 @@ from resdsl.network.evaluate import random_input
 from resdsl.spec import build
 from resdsl.targets.onnx_compile import compile_onnx
 from resdsl.targets.precision import Precision
+from resdsl.targets.table import Request
 from resdsl.weights import CALIBRATED, network_weights
 
 SPEC = """resnet 1
@@ -46,6 +50,24 @@ def test_calibration_inputs_that_tell_no_range_are_refused(calibration: NDArray[
     (diagnostic,) = raised.value.diagnostics
     assert (diagnostic.code, diagnostic.message) == ("calibration", words)
     assert "different inputs" in diagnostic.help
+
+
+def test_requests_name_what_they_say() -> None:
+    with pytest.raises(TypeError, match="positional"):
+        Request(NETWORK, None, 3)  # type: ignore[misc]  # pyright: ignore[reportCallIssue]
+
+
+@pytest.mark.parametrize("precision", [Precision.FP16, Precision.BF16])
+def test_the_float32_model_beside_a_precision_is_inlined(precision: Precision) -> None:
+    """Of functions only the model itself is made, so that every value of the other can be measured."""
+    made = compile_onnx(NETWORK, network_weights(NETWORK), functions=True, precision=precision)
+    assert made.parts.model.functions
+    assert not made.float32.model.functions
+
+
+def test_what_is_said_and_what_is_proven_load_no_table_of_targets() -> None:
+    code = "import sys, resdsl.targets.onnx_notes, resdsl.targets.onnx_proof; sys.exit('resdsl.targets.table' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_calibration_inputs_that_differ_are_taken() -> None:
