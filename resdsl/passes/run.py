@@ -78,8 +78,8 @@ def fold(
 
 def _run(each: Pass, network: Network, weights: Weights, limit: float) -> tuple[Network, Weights, Tally]:
     """`weights` is emptied, so that an array which the pass replaces is freed at once where nobody else holds it."""
-    draft = open_network(network, weights, limit)
-    before = {name: ref(array) for name, array in weights.items()}
+    draft = open_network(network, {name: np.asarray(array) for name, array in weights.items()}, limit)
+    before = {name: ref(array) for name, array in draft.weights.items()}  # numpy's scalars would have none
     weights.clear()
     tally = RUN[each.name](draft)
     network = draft.close()

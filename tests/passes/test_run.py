@@ -87,6 +87,15 @@ def test_folding_leaves_what_the_last_pass_left() -> None:
     assert fold(network, weights, ()) == (network, weights, ())
 
 
+def test_a_number_for_an_array_of_no_axis_is_taken() -> None:
+    """Numpy's arithmetic makes such of arrays without axes, as a learned scale is."""
+    branch = "stage u head avgpool -> linear(5)", "unit u { branch conv(3x3, 4) shortcut scale(0.5, learn = true) }"
+    network = network_of(*branch)
+    weights = {name: array[()] if array.ndim == 0 else array for name, array in trained(network).items()}
+    assert any(not isinstance(array, np.ndarray) for array in weights.values())
+    assert fold(network, weights, EVERY)[1].keys() == {tensor.name for tensor in network_tensors(network)}
+
+
 def test_folding_frees_each_array_that_a_later_pass_replaces(monkeypatch: pytest.MonkeyPatch) -> None:
     """So weights and one more copy of them are the most that is held, however many passes there are."""
     alive: list[int] = []
