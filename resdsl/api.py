@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from resdsl import spec as specs
 from resdsl.diagnostics import Diagnostic, fail
 from resdsl.network.network import Network
-from resdsl.passes.table import DEFAULT_LEVEL, named_passes, passes_of
+from resdsl.passes.table import DEFAULT_LEVEL, Pass, named_passes, passes_of
 from resdsl.semantics.program import read_source
 from resdsl.source import Source
 from resdsl.spec import Options, Parameter
@@ -154,19 +154,20 @@ def compile(
     *,
     weights: str | os.PathLike[str] | Mapping[str, NDArray[np.generic]] | None = None,
     seed: int = 0,
-    passes: int | Sequence[str] = DEFAULT_LEVEL,
+    passes: int | str | Sequence[str] | None = None,
     precision: str = "fp32",
-    calibration: NDArray[np.float32] | None = None,
-    form: str = "ort-cpu",
+    calibration: NDArray[np.floating] | None = None,
+    form: str | None = None,
     opset: int | None = None,
     functions: bool = False,
     options: Options | None = None,
 ) -> bytes:
     """The bytes of the file that `resdsl compile` would write: torch, onnx or json. Nothing is run for comparison.
 
-    The others are of ONNX. passes: a level from 0 (none) to 2, or names of passes. precision: fp32, fp16, bf16 or int8;
-    int8 needs `calibration`, inputs of (n, *input), and is written for `form`, ort-cpu or tensorrt. opset, functions: see
-    resdsl.targets.onnx.onnx_model. Raises SpecError, also where an ONNX model needs a second file for its weights.
+    The others are of ONNX. passes: a level from 0 (none) to 2, which is the default, or names of passes, several also as one
+    text with commas. precision: fp32, fp16, bf16 or int8; int8 needs `calibration`, inputs of (n, *input), and is written
+    for `form`, ort-cpu if not given, or tensorrt. opset, functions: see resdsl.targets.onnx.onnx_model. Raises SpecError,
+    also where an ONNX model needs a second file for its weights, and where an argument says nothing of the target.
 
     >>> b"class Preact1001(nn.Module)" in compile("std/preact1001", "torch")
     True
@@ -174,6 +175,23 @@ def compile(
     if target not in TARGETS:
         raise fail("unknown-target", f"there is no target {target!r}", help=f"one of {', '.join(TARGETS)}")
     built = build(spec, network, parameters, options=options)
+    from resdsl.samples import given_samples
+
+    chosen = _choice(Precision, precision)
+    given = {
+        "weights": weights,
+        "passes": passes,
+        "precision": None if chosen is Precision.FP32 else chosen,
+        "calibration": calibration,
+        "form": form,
+        "opset": opset,
+        "functions": functions or None,
+    }
+    for name, value in given.items():
+        if value is not None and not TARGETS[target].has_weights:
+            raise fail("unused-argument", f"{name}: a {target} file holds no weights and no ONNX")
+        if value is not None and name in ("calibration", "form") and chosen is not Precision.INT8:
+            raise fail("unused-argument", f"{name}: it is for precision int8 alone")
     return TARGETS[target].to_bytes(
         Request(
             built,
@@ -181,13 +199,25 @@ def compile(
             seed=seed,
             opset=opset,
             functions=functions,
-            passes=passes_of(passes) if isinstance(passes, int) else named_passes(passes),
-            precision=_choice(Precision, precision),
-            calibration=calibration,
-            form=_choice(Form, form),
+            passes=_passes(passes),
+            precision=chosen,
+            calibration=None if calibration is None else given_samples(calibration, built.input),
+            form=Form.ORT_CPU if form is None else _choice(Form, form),
             origin=specs.origin(spec, parameters, _options(options)),
         )
     )
+
+
+def _passes(given: int | str | Sequence[str] | None) -> tuple[Pass, ...]:
+    match given:
+        case None:
+            return passes_of(DEFAULT_LEVEL)
+        case int():
+            return passes_of(given)
+        case str():
+            return named_passes([name.strip() for name in given.split(",")])
+        case _:
+            return named_passes(given)
 
 
 def _choice(kind: type[E], value: str) -> E:

@@ -83,6 +83,12 @@ def read_samples(
     return _from_several(files, shape, limit)
 
 
+def given_samples(array: Array, shape: Shape, name: str = "the calibration") -> NDArray[np.float32]:
+    """Samples that are in memory: float32 of (n, *shape), under the rules of read_samples. Raises SpecError."""
+    found = _fitted(np.asarray(array), shape, name)
+    return _floats(found, range(len(found)), name)
+
+
 def spread(count: int, limit: int) -> list[int]:
     """Which of `count` to take: all, or `limit` at even distances. Data are often sorted by class."""
     return [index * count // limit for index in range(limit)] if count > limit else list(range(count))
@@ -198,8 +204,8 @@ def _from_several(files: Sequence[Path], shape: Shape, limit: int) -> NDArray[np
     return result
 
 
-def _floats(found: Array, chosen: Sequence[int], path: Path) -> NDArray[np.float32]:
-    """The chosen of the samples found in a file, finite."""
+def _floats(found: Array, chosen: Sequence[int], path: Path | str) -> NDArray[np.float32]:
+    """The chosen of the samples found in a file, or under a name, finite."""
     try:
         with np.errstate(over="ignore"):
             floats = np.ascontiguousarray(found[chosen], dtype=np.float32)
@@ -210,7 +216,7 @@ def _floats(found: Array, chosen: Sequence[int], path: Path) -> NDArray[np.float
     return floats
 
 
-def _fitted(found: Array, shape: Shape, path: Path) -> Array:
+def _fitted(found: Array, shape: Shape, path: Path | str) -> Array:
     """found as (n, *shape), if it is that or one sample, of floating-point numbers."""
     sample = _extents(shape)
     if np.issubdtype(found.dtype, np.integer):

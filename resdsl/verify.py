@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from resdsl.network.difference import agreement, relative_error
+from resdsl.network.difference import FACTOR, FLOOR, agreement, relative_error
 from resdsl.network.evaluate import evaluate, random_input
 from resdsl.network.initial import Weights
 from resdsl.network.network import Network
@@ -25,8 +25,6 @@ Trace: TypeAlias = dict[str, Array]
 
 EXACT = 1e-9
 """Largest relative difference between two float64 computations of the same network."""
-FACTOR, FLOOR = 4.0, 1e-6
-"""A float32 computation may be FACTOR times as far off as another one, plus FLOOR."""
 ROUNDING = 2.0**-24
 """Of one float32 operation: even a network that hides it in float32 shows it in fewer bits."""
 AMPLIFIED = 1e-7
@@ -169,7 +167,9 @@ class _Run:
         y64 = self.y64
         if not np.isfinite(y64).all():
             return ("the output is not finite",)
-        if len(np.unique(self.x, axis=0)) > 1 and bool((np.abs(y64 - y64[:1]).max(axis=0) <= 1e-12 * np.abs(y64).max()).all()):
+        if len(np.unique(self.x, axis=0)) > 1 and bool(
+            (np.abs(y64 - y64[:1]).max(axis=0) <= 1e-12 * np.abs(y64).max()).all()
+        ):
             return ("the output is the same for different inputs",)
         return ()
 

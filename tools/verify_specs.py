@@ -11,7 +11,8 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-from resdsl.verify import EXACT, FACTOR, FLOOR, verify
+from resdsl.network.difference import FACTOR, FLOOR
+from resdsl.verify import EXACT, verify
 from resdsl.weights import CALIBRATED, network_weights
 
 ROOT = Path(__file__).parent.parent

@@ -48,7 +48,7 @@ ONNX_OPTIONS = MODEL_OPTIONS | {"weights", "seed", "compares", "opset", "functio
 @pass_options
 @precision_option
 @int8_options
-@click.option("--verify/--no-verify", "compares", default=None, help="ONNX: run the model beside the one without passes before it is written.  [default: up to 256 MiB of weights]")  # fmt: skip
+@click.option("--verify/--no-verify", "compares", default=None, help="ONNX: run the model beside the one without passes before it is written.  [default: up to 256 MiB of weights and 10,000 nodes]")  # fmt: skip
 @click.option("--opset", type=int, help="ONNX opset.  [default: 21, 22 for bf16]")
 @click.option("--functions", is_flag=True, help="ONNX: one model-local function per distinct unit.")
 @click.option("--external-data", is_flag=True, help=f"ONNX: weights in OUT{DATA_SUFFIX}, as from 2 GiB of them on.")

@@ -35,16 +35,27 @@ def network_weights(network: Network, source: Source | None = None, seed: int = 
     PyTorch checkpoint (which needs torch); or the arrays themselves by name. Raises SpecError if the file cannot be
     read, or if what it holds does not fit.
     """
+    if seed < 0:
+        raise fail("weights", f"the seed {seed} is negative", help="give a whole number from 0 on")
     if source is None:
         return initial_weights(network, seed)
     if not isinstance(source, str):
-        return fit_weights(network, source, "the weights")
+        return fit_weights(network, {name: _array(name, value) for name, value in source.items()}, "the mapping given")
     if source == CALIBRATED:
         weights = initial_weights(network, seed)
         _open_branches(network, weights)
         calibrate(network, weights, seed=seed)
         return weights
     return fit_weights(network, read_weights(source, f", or `{CALIBRATED}`"), source)
+
+
+def _array(name: str, value: object) -> NDArray[np.generic]:
+    """A value of a mapping that was given; tensors of PyTorch that lie on the CPU are arrays, too."""
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        help = "give arrays, or what `module.state_dict()` holds on the CPU"
+        raise fail("weights", f"{name} is no array: {str(error).splitlines()[0]}", help=help) from None
 
 
 def _open_branches(network: Network, weights: Weights) -> None:

@@ -14,12 +14,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from resdsl.network.difference import FACTOR, FLOOR
 from resdsl.network.network import Network
 from resdsl.network.tensors import network_tensors
 from resdsl.network.types import Image
 from resdsl.spec import build
 from resdsl.targets.torch_module import torch_module
-from resdsl.verify import EXACT, FACTOR, FLOOR
+from resdsl.verify import EXACT
 from resdsl.weights import fit_weights
 from resdsl.weights.convert import Conversion, convert, convert_by
 from tests.networks import SPECS

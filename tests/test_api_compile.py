@@ -1,0 +1,88 @@
+"""What resdsl.compile takes and refuses, as Python gives it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+import resdsl
+from resdsl import SpecError
+from resdsl.targets.onnx_runtime import run_model
+
+SPEC = """resnet 1
+network small {
+    input 3x8x8
+    stem  conv(3x3, 8)
+    stage 2 * unit
+    head  norm -> act -> avgpool -> linear(4)
+}
+unit unit { placement pre branch conv(3x3, 8) -> conv(3x3, 8) shortcut identity }
+"""
+
+
+def inputs(count: int = 4) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((count, 3, 8, 8))
+
+
+def compiled(**arguments: Any) -> bytes:
+    return resdsl.compile(SPEC, "onnx", **arguments)
+
+
+def test_passes_by_level_name_and_text() -> None:
+    names = ["fold-batchnorm", "fold-preactivation"]
+    assert compiled(passes=names) == compiled(passes=" fold-batchnorm, fold-preactivation")
+    assert compiled() == compiled(passes=2) == compiled(passes=None)
+    kinds = [node.op_type for node in onnx.load_from_string(compiled(passes=0)).graph.node]
+    assert kinds.count("BatchNormalization") == 5
+
+
+def test_a_state_dict_is_as_good_as_arrays() -> None:
+    module = resdsl.load(SPEC)
+    state = module.state_dict()
+    assert compiled(weights=state) == compiled(weights={name: value.numpy() for name, value in state.items()})
+
+
+def test_calibration_in_memory_is_read_as_a_file_is() -> None:
+    """float64, and one sample without a batch."""
+    whole = compiled(weights="random-calibrated", precision="int8", calibration=inputs())
+    assert whole == compiled(weights="random-calibrated", precision="int8", calibration=inputs().astype(np.float32))
+    one = compiled(weights="random-calibrated", precision="int8", calibration=inputs(1)[0])
+    assert np.isfinite(run_model(one, inputs().astype(np.float32))).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"precision": "int8", "calibration": inputs()[:0]}, "holds no samples"),
+        ({"precision": "int8", "calibration": inputs()[:, :2]}, "the network reads n x 3 x 8 x 8"),
+        ({"precision": "int8", "calibration": np.zeros((4, 3, 8, 8), np.uint8)}, "holds uint8"),
+        ({"precision": "int8", "calibration": inputs() * np.nan}, "NaN"),
+        ({"precision": "int8", "calibration": "images"}, "not floating-point numbers"),
+        ({"precision": "int8"}, "int8 needs inputs"),
+        ({"calibration": inputs()}, "calibration: it is for precision int8 alone"),
+        ({"form": "tensorrt"}, "form: it is for precision int8 alone"),
+        ({"precision": "int8", "calibration": inputs(), "form": "gpu"}, "there is no form 'gpu'"),
+        ({"precision": "fp8"}, "there is no precision 'fp8'"),
+        ({"passes": "fold-batchnormm"}, "there is no pass 'fold-batchnormm'"),
+        ({"passes": 7}, "there is no level 7"),
+        ({"seed": -1}, "the seed -1 is negative"),
+        ({"weights": {}}, "lacks"),
+        ({"weights": {"stem_conv.weight": object()}}, "not floating-point numbers|lacks"),
+    ],
+)
+def test_what_does_not_fit_is_a_spec_error(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        compiled(**arguments)
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [{"passes": 1}, {"precision": "fp16"}, {"weights": "random-calibrated"}, {"opset": 18}, {"functions": True}],
+)
+@pytest.mark.parametrize("target", ["torch", "json"])
+def test_what_says_nothing_of_a_target_is_refused(target: str, argument: dict[str, Any]) -> None:
+    with pytest.raises(SpecError, match=f"{next(iter(argument))}: a {target} file holds no weights"):
+        resdsl.compile(SPEC, target, **argument)
