@@ -127,6 +127,8 @@ def open_model(
         raise not_in_build(provider, available)
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads or 0
+    if not provider.is_gpu:
+        options.log_severity_level = 4  # errors are raised, and told once
     # Threads would wait for more work for some 40 ms, and take the cores from whatever runs next.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
@@ -209,4 +211,8 @@ def _failed(name: str, what: str, error: Exception) -> SpecError:
     message = plain(str(error))
     if "allocate memory" in message or "bad_alloc" in message:
         return fail("out-of-memory", f"{name} {what}: {message}", help="a smaller batch")
-    return fail("unreadable-model", f"{name} {what}: {message}")
+    if "external data" in message.lower() or "external initializer" in message.lower():
+        help = "its weights are in a second file, as in NAME.onnx.data: put that, whole, where the model is"
+        return fail("unreadable-model", f"{name} {what} without its weights", notes=(message,), help=help)
+    help = "another provider may have a kernel for it" if "find an implementation" in message.lower() else ""
+    return fail("unreadable-model", f"{name} {what}: {message}", help=help)

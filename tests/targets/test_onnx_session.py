@@ -14,8 +14,10 @@ import numpy as np
 import onnx
 import onnx.parser
 import pytest
+from click.testing import CliRunner
 
 import resdsl
+from resdsl.cli import main
 from resdsl.diagnostics import SpecError
 from resdsl.network.evaluate import evaluate
 from resdsl.spec import build
@@ -160,6 +162,28 @@ def test_files_that_are_no_models(tmp_path: Path) -> None:
     assert "is a folder" in error(lambda: open_model(tmp_path))
     (tmp_path / "cut.onnx").write_bytes(resdsl.compile(SPEC, "onnx")[:-100])
     assert "cut.onnx cannot be opened as an ONNX model" in error(lambda: open_model(tmp_path / "cut.onnx"))
+
+
+@pytest.mark.parametrize("cut", [None, 1000])
+def test_weights_that_are_not_beside_the_model(
+    tmp_path: Path, cut: int | None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["compile", "std/cifar", "--network", "resnet20", "-t", "onnx", "--external-data", "--no-verify"]
+    assert CliRunner().invoke(main, [*arguments, "-o", str(tmp_path / "m.onnx")]).exit_code == 0
+    data = tmp_path / "m.onnx.data"
+    whole = data.read_bytes()
+    data.unlink()
+    if cut is not None:
+        data.write_bytes(whole[:cut])
+    told = error(lambda: open_model(tmp_path / "m.onnx"))
+    assert "cannot be opened as an ONNX model without its weights" in told
+    assert "put that, whole, where the model is" in told
+    assert capfd.readouterr().err == "", "ONNX Runtime tells it, too"
+
+
+def test_a_kernel_that_the_provider_lacks() -> None:
+    model = resdsl.compile(SPEC, "onnx", precision="bf16")
+    assert "another provider may have a kernel for it" in error(lambda: open_model(model))
 
 
 def test_what_fails_while_it_runs_is_told() -> None:
