@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from resdsl._version import __version__
 from resdsl.cli.model_options import Numbers, image_options, refuse, require_images, require_threads
 from resdsl.cli.options import reporting
-from resdsl.cli.writing import write
+from resdsl.cli.writing import is_same_file, write
 from resdsl.diagnostics import fail
 from resdsl.network.types import Image
 from resdsl.outputs import WRITERS, numbers, written
@@ -56,6 +56,8 @@ def command(
     if out is not None:
         if Path(out).suffix.lower() not in WRITERS:
             raise click.UsageError(f"-o {out}: name a file that ends in {', '.join(WRITERS)}")
+        if is_same_file(out, input):
+            raise click.UsageError(f"-o {out}: this is the input, which would be replaced")
         refuse(("top", "as_json"), "this is about what is printed, and -o writes all")
     require_images(mean, std, input)
     require_threads([threads] if threads else [])

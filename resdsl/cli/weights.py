@@ -8,7 +8,7 @@ import click
 
 from resdsl import api
 from resdsl.cli.options import library_options, network_options, read_parameters, read_spec, reporting
-from resdsl.cli.writing import write
+from resdsl.cli.writing import is_same_file, write
 from resdsl.weights.conventions import LIBRARIES
 from resdsl.weights.foreign import convert_weights
 from resdsl.weights.safetensors import write_safetensors
@@ -55,6 +55,8 @@ def convert(
         raise click.UsageError(
             f"-o {out}: weights are written as safetensors; name a file that ends in .safetensors, or -"
         )
+    if is_same_file(out, file):
+        raise click.UsageError(f"-o {out}: this is the file that is read, which would be replaced")
     with reporting(all_notes=True):
         options = library_options(root, max_units)
         built = api.build(read_spec(spec), network, read_parameters(parameters), options=options)

@@ -300,3 +300,29 @@ def test_without_pillow(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("builtins.__import__", imported)
     result = run("small.onnx", "x.png")
     assert (result.exit_code, "pip install 'resdsl[images]'" in result.stderr) == (1, True)
+
+
+def test_the_input_is_not_replaced(folder: Path) -> None:
+    before = (folder / "x.npy").read_bytes()
+    result = run("small.onnx", "x.npy", "-o", "x.npy")
+    assert result.exit_code == 2
+    assert "this is the input, which would be replaced" in result.output
+    assert (folder / "x.npy").read_bytes() == before
+
+
+def test_converted_weights_do_not_replace_what_they_are_made_of(folder: Path) -> None:
+    (folder / "w.safetensors").write_bytes(b"kept")
+    arguments = [
+        "weights",
+        "convert",
+        "w.safetensors",
+        "--from",
+        "timm",
+        "--spec",
+        "std/preact1001",
+        "-o",
+        "w.safetensors",
+    ]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2
+    assert (folder / "w.safetensors").read_bytes() == b"kept"
