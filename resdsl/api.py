@@ -175,8 +175,6 @@ def compile(
     if target not in TARGETS:
         raise fail("unknown-target", f"there is no target {target!r}", help=f"one of {', '.join(TARGETS)}")
     built = build(spec, network, parameters, options=options)
-    from resdsl.samples import given_samples
-
     chosen = _choice(Precision, precision)
     given = {
         "weights": weights,
@@ -201,11 +199,17 @@ def compile(
             functions=functions,
             passes=_passes(passes),
             precision=chosen,
-            calibration=None if calibration is None else given_samples(calibration, built.input),
+            calibration=None if calibration is None else _samples(calibration, built),
             form=Form.ORT_CPU if form is None else _choice(Form, form),
             origin=specs.origin(spec, parameters, _options(options)),
         )
     )
+
+
+def _samples(calibration: NDArray[np.floating], network: Network) -> NDArray[np.float32]:
+    from resdsl.samples import given_samples
+
+    return given_samples(calibration, network.input)
 
 
 def _passes(given: int | str | Sequence[str] | None) -> tuple[Pass, ...]:

@@ -130,7 +130,7 @@ def command(
                 passes=[each.name for each in chosen_passes(level, names)],
                 precision=precision,
                 calibration=read_inputs(calibration, built.input, mean, std),
-                form=form,
+                form=form if calibration else None,
                 options=options,
             )
             first = Model(built.name, data)
