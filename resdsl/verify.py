@@ -115,10 +115,12 @@ def verify(
     with np.errstate(all="ignore"):
         run = _Run(network, weights, x, evaluate(network, weights, x.astype(np.float64)))
         own = run.check("reference float32", lambda trace: evaluate(network, weights, x, trace=trace))
-        checks = [own, *_torch_checks(run, own.error or 0.0), *_pass_checks(run, own.error or 0.0, wanted)]
-        baseline = next((check.error for check in checks if check.target == "torch" and check.error is not None), None)
-        checks += _onnx_checks(run, own.error or 0.0 if baseline is None else baseline, wanted)
-        checks += _precision_checks(run, own.error or 0.0 if baseline is None else baseline, wanted, given=given)
+        rounding = own.error or 0.0
+        checks = [own, *_torch_checks(run, rounding), *_pass_checks(run, rounding, wanted)]
+        torch = [check.error for check in checks if check.target == "torch" and check.error is not None]
+        baseline = torch[0] if torch else rounding
+        checks += _onnx_checks(run, baseline, wanted)
+        checks += [_precision_check(run, each, baseline, wanted, given=given) for each in wanted.precisions]
     return Report(network.name, len(x), tuple(checks), run.problems())
 
 
@@ -139,11 +141,16 @@ class _Run:
         tolerance: float = float("inf"),
         note: str = "",
         shifts: Mapping[str, Array] | None = None,
+        *,
+        counts_classes: bool = False,
+        y: Array | None = None,
     ) -> Check:
-        """compute: the output, and into the trace, if there is one, the units' outputs. shifts: as a pass tells them."""
-        y64 = self.y64
-        y = compute(None)
-        check = Check(target, relative_error(y, y64[: len(y)]), tolerance, note)
+        """compute: the output, and into the trace, if there is one, the units' outputs. shifts: as a pass tells them. y: the
+        output, where it is known.
+        """
+        y = compute(None) if y is None else y
+        kept = agreement(y, self.y64) if counts_classes else None
+        check = Check(target, relative_error(y, self.y64), tolerance, note, kept)
         return check if check.passed else replace(check, departs=self._departure(compute, tolerance, shifts or {}))
 
     def _departure(
@@ -158,7 +165,7 @@ class _Run:
                 y = found[unit].astype(np.float64)
                 shift = shifts.get(unit)
                 y = y if shift is None else y - shift.reshape(-1, *(1,) * (y.ndim - 2))
-                error = relative_error(y, y64[: len(y)])
+                error = relative_error(y, y64)
                 if not error <= tolerance:
                     return Departure(unit, error)
         return None
@@ -187,7 +194,7 @@ def _torch_checks(run: _Run, own: float) -> list[Check]:
     source = 0.0 if np.array_equal(written, y32) else relative_error(written, y32.astype(np.float64))
     return [
         run.check("torch float64", compute(True), EXACT),
-        run.check("torch", compute(False), FACTOR * own + FLOOR),
+        run.check("torch", compute(False), FACTOR * own + FLOOR, y=y32),
         Check("torch source", source, 0.0, "bit for bit"),
     ]
 
@@ -227,33 +234,30 @@ def _onnx_checks(run: _Run, baseline: float, wanted: Wanted) -> list[Check]:
     return checks
 
 
-def _precision_checks(run: _Run, baseline: float, wanted: Wanted, *, given: bool) -> list[Check]:
-    """The ONNX model in the other precisions. Int8 is made for inputs like its calibration's, and random ones are not."""
-    checks: list[Check] = []
-    for precision in wanted.precisions:
-        if importlib.util.find_spec("onnxruntime") is None:
-            checks.append(Check(f"onnx {precision.value}", None, 0.0, NO_RUNTIME, is_required=True))
-            continue
-        from resdsl.targets.onnx_runtime import NotRunError
+def _precision_check(run: _Run, precision: Precision, baseline: float, wanted: Wanted, *, given: bool) -> Check:
+    """The ONNX model in a precision. Int8 is made for inputs like its calibration's, and random ones are not."""
+    name, tolerance = f"onnx {precision.value}", _tolerance(precision, baseline, wanted)
+    if importlib.util.find_spec("onnxruntime") is None:
+        return Check(name, None, tolerance, NO_RUNTIME, is_required=True)
+    from resdsl.targets.onnx_runtime import NotRunError
 
-        note = CPU_ROUNDING if precision is Precision.FP16 else ""
-        if precision is Precision.INT8 and wanted.calibration is not None and not given:
-            x = wanted.calibration[spread(len(wanted.calibration), CALIBRATION_INPUTS)]
-            run = _Run(run.network, run.weights, x, evaluate(run.network, run.weights, x.astype(np.float64)))
-            note = f"on {len(x)} of its calibration inputs"
-        compute, shifts = _compiled(run, wanted, wanted.passes, precision)
-        tolerance = MOST[precision]
-        if precision in COARSER:
-            tolerance = min(FACTOR * (baseline + ROUNDING) * COARSER[precision], tolerance)
-        if wanted.tolerance is not None:
-            tolerance = wanted.tolerance
-        name = f"onnx {precision.value}"
-        try:
-            check = run.check(name, compute, tolerance, note, shifts)
-            checks.append(replace(check, agreement=agreement(compute(None), run.y64)))
-        except NotRunError as error:
-            checks.append(Check(name, None, tolerance, str(error), is_required=True))
-    return checks
+    note = CPU_ROUNDING if precision is Precision.FP16 else ""
+    if precision is Precision.INT8 and wanted.calibration is not None and not given:
+        x = wanted.calibration[spread(len(wanted.calibration), CALIBRATION_INPUTS)]
+        run = _Run(run.network, run.weights, x, evaluate(run.network, run.weights, x.astype(np.float64)))
+        note = f"on {len(x)} of its calibration inputs"
+    compute, shifts = _compiled(run, wanted, wanted.passes, precision)
+    try:
+        return run.check(name, compute, tolerance, note, shifts, counts_classes=True)
+    except NotRunError as error:
+        return Check(name, None, tolerance, str(error), is_required=True)
+
+
+def _tolerance(precision: Precision, baseline: float, wanted: Wanted) -> float:
+    if wanted.tolerance is not None:
+        return wanted.tolerance
+    explained = FACTOR * (baseline + ROUNDING) * COARSER[precision] if precision in COARSER else float("inf")
+    return min(explained, MOST[precision])
 
 
 def _compiled(

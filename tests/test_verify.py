@@ -112,6 +112,19 @@ def test_precisions_are_held_to_what_their_rounding_explains() -> None:
     assert checks_of(strict)["onnx fp16"].departs is not None
 
 
+def test_the_order_of_precisions_says_nothing() -> None:
+    """Int8 is compared on its calibration's inputs, the others on the run's."""
+    network = build_text("network n { input 3x8x8 stem conv(3x3, 4) -> bn -> relu head avgpool -> linear(5) }")
+    weights, data = network_weights(network, CALIBRATED), random_input(network, 8, 3)
+    pair = (Precision.INT8, Precision.FP16)
+    first, second = (
+        checks_of(verify(network, weights, wanted=Wanted(precisions=order, calibration=data)))
+        for order in (pair, pair[::-1])
+    )
+    assert first == second
+    assert first["onnx int8"].note == "on 8 of its calibration inputs"
+
+
 def test_given_inputs_and_passes(tmp_path: Path) -> None:
     path = tmp_path / "x.npy"
     np.save(path, random_input(build(SPEC, "preact20"), 3))

@@ -30,6 +30,8 @@ from resdsl.cli.model_options import (
 )
 from resdsl.cli.options import library_options, network_options, read_parameters, read_spec, reporting, weights_options
 from resdsl.targets.onnx_provider import Provider
+from resdsl.targets.precision import Form, Precision
+from resdsl.targets.table import TARGETS, Request
 
 SPEC_OPTIONS = MODEL_OPTIONS | {"network", "parameters", "root", "max_units", "weights", "seed"}
 """Those that say nothing of a model."""
@@ -118,22 +120,17 @@ def command(
             first = Model(model, model)
         else:
             options = library_options(root, max_units)
-            spec, chosen = read_spec(model), read_parameters(parameters)
-            built = api.build(spec, network, chosen, options=options)
-            data = api.compile(
-                spec,
-                "onnx",
-                network,
-                chosen,
+            built = api.build(read_spec(model), network, read_parameters(parameters), options=options)
+            request = Request(
+                built,
                 weights=weights,
                 seed=seed,
-                passes=[each.name for each in chosen_passes(level, names)],
-                precision=precision,
+                passes=chosen_passes(level, names),
+                precision=Precision(precision),
                 calibration=read_inputs(calibration, built.input, mean, std),
-                form=form if calibration else None,
-                options=options,
+                form=Form(form),
             )
-            first = Model(built.name, data)
+            first = Model(built.name, TARGETS["onnx"].to_bytes(request))
         measurement = measure_models(
             [first, *(Model(other, other) for other in against)],
             provider=Provider(provider),

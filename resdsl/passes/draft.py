@@ -86,13 +86,11 @@ class Draft:
 
     def chains(self) -> Iterator[ChainDraft]:
         """Every chain, the inner ones first."""
-        for section in self.sections:
-            yield from _chains(section)
+        return (part for section in self.sections for part in _parts(section) if isinstance(part, ChainDraft))
 
     def units(self) -> Iterator[UnitDraft]:
         """Every copy of every unit, the inner ones first."""
-        for section in self.sections:
-            yield from _units(section)
+        return (part for section in self.sections for part in _parts(section) if isinstance(part, UnitDraft))
 
     def close(self) -> Network:
         stem, *stages, head = (section.close() for section in self.sections)
@@ -173,25 +171,14 @@ def _close(element: Operator | list[UnitDraft], inner: tuple[ChainDraft, ...]) -
             return element
 
 
-def _chains(chain: ChainDraft) -> Iterator[ChainDraft]:
+def _parts(chain: ChainDraft) -> Iterator[ChainDraft | UnitDraft]:
+    """All chains and units in a chain, what is inside before what holds it, and the chain itself."""
     for element, inner in zip(chain.elements, chain.inner, strict=True):
         for each in inner:
-            yield from _chains(each)
-        if isinstance(element, list):
-            for unit in element:
-                for part in (unit.branch, unit.shortcut, unit.after):
-                    if part is not None:
-                        yield from _chains(part)
+            yield from _parts(each)
+        for unit in element if isinstance(element, list) else ():
+            for part in (unit.branch, unit.shortcut, unit.after):
+                if part is not None:
+                    yield from _parts(part)
+            yield unit
     yield chain
-
-
-def _units(chain: ChainDraft) -> Iterator[UnitDraft]:
-    for element, inner in zip(chain.elements, chain.inner, strict=True):
-        for each in inner:
-            yield from _units(each)
-        if isinstance(element, list):
-            for unit in element:
-                for part in (unit.branch, unit.shortcut, unit.after):
-                    if part is not None:
-                        yield from _units(part)
-                yield unit

@@ -6,7 +6,6 @@ initialisers are named like the state_dict (`stage1.17.conv3`, `stage1.17.conv3.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 
 import onnx
@@ -17,7 +16,7 @@ from resdsl.network import operators as op
 from resdsl.network.names import name_network
 from resdsl.network.network import Network
 from resdsl.network.shapes import chain_output
-from resdsl.targets.onnx_file import Parts, write_model
+from resdsl.targets.onnx_file import Parts, model_bytes
 from resdsl.targets.onnx_operators import Body, extents
 from resdsl.targets.onnx_tensors import (
     AS_IT_IS,
@@ -50,10 +49,9 @@ def onnx_bytes(
     metadata: Mapping[str, str] | None = None,
 ) -> bytes:
     """The model as the bytes of a file; the same bytes for the same arguments. See onnx_model."""
-    stream = io.BytesIO()
-    parts = onnx_parts(network, weights, opset=opset, functions=functions, precision=precision, metadata=metadata)
-    write_model(parts, stream)
-    return stream.getvalue()
+    return model_bytes(
+        onnx_parts(network, weights, opset=opset, functions=functions, precision=precision, metadata=metadata)
+    )
 
 
 def onnx_model(

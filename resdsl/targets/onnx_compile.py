@@ -1,4 +1,4 @@
-"""From a network and its weights to an ONNX model: passes, precision, and how far each of them moves the output."""
+"""From a network and its weights to an ONNX model: passes, and then a precision."""
 
 from __future__ import annotations
 
