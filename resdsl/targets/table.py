@@ -17,10 +17,13 @@ from resdsl.passes.table import Pass
 from resdsl.spec import Origin
 from resdsl.targets.onnx_limits import MAX_ONNX_BYTES
 from resdsl.targets.precision import Form, Precision
+from resdsl.targets.tensorrt.options import EngineOptions
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from resdsl.targets.tensorrt.monitor import Watcher
 
 DATA_SUFFIX = ".data"
 """Behind the name of an ONNX model, of the file that holds its weights."""
@@ -34,7 +37,7 @@ class Request:
     calibration: for int8, inputs to measure ranges on, (n, *input); form: whom an int8 model is for. external_data:
     weights in a file beside the model; None for where they do not fit into it. compares: whether the model is run beside
     the one without passes before it is written; None for where that costs little. origin: where the network comes from,
-    for the model's metadata.
+    for the model's metadata. engine, watcher: of an engine, what it is to be, and who is told how far its build is.
     """
 
     network: Network
@@ -50,6 +53,8 @@ class Request:
     external_data: bool | None = None
     compares: bool | None = False
     origin: Origin | None = None
+    engine: EngineOptions = EngineOptions()
+    watcher: Watcher | None = None
 
     def metadata(self) -> dict[str, str]:
         """What a model says of itself: no paths and no times, so that the same request gives the same bytes."""
@@ -172,11 +177,10 @@ def _require_memory(network: Network) -> None:
 
 
 def _trt(request: Request, output: Output) -> Written:
-    raise fail(
-        "unavailable-target",
-        "the target trt is not built yet; it will come with an extra of its own, resdsl[trt]",
-        help="write ONNX with `--target onnx`; TensorRT's own tools read that",
-    )
+    from resdsl.targets.tensorrt.write import emit_engine
+
+    _require_memory(request.network)
+    return emit_engine(request, output)
 
 
 TARGETS: dict[str, Target] = {
@@ -185,6 +189,6 @@ TARGETS: dict[str, Target] = {
         Target("torch", "a readable, standalone PyTorch file", ".py", True, False, _torch),
         Target("onnx", "an ONNX model with weights", ".onnx", False, True, _onnx),
         Target("json", "the canonical document of the network", ".json", True, False, _json),
-        Target("trt", "a TensorRT engine (not built yet)", ".engine", False, True, _trt),
+        Target("trt", "a TensorRT engine", ".engine", False, True, _trt),
     )
 }

@@ -1,0 +1,62 @@
+"""The GPU that engines run on, and why there is none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from resdsl.diagnostics import SpecError, fail
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """compute_capability: as "9.0"."""
+
+    name: str
+    compute_capability: str
+
+    def __str__(self) -> str:
+        return f"{self.name}, compute capability {self.compute_capability}"
+
+
+def require_gpu(what: str) -> Gpu:
+    """The GPU that PyTorch uses now. what: needs it, as the beginning of a sentence. Raises SpecError if there is none."""
+    try:
+        import torch
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        message = f"{what} needs PyTorch, which holds its memory on the GPU"
+        raise fail("missing-library", message, help="pip install 'resdsl[torch]'") from None
+    if not torch.version.cuda:
+        message = f"{what} needs an NVIDIA GPU, and this PyTorch ({torch.__version__}) computes without CUDA"
+        raise fail("missing-gpu", message, help="on a machine with one, `pip install torch` brings a build with CUDA")
+    try:
+        torch.cuda.init()
+        index = torch.cuda.current_device()
+        name, capability = torch.cuda.get_device_name(index), torch.cuda.get_device_capability(index)
+    except (RuntimeError, AssertionError) as error:
+        raise _no_gpu(what, str(error)) from None
+    return Gpu(name, f"{capability[0]}.{capability[1]}")
+
+
+def has_gpu() -> bool:
+    """Whether `require_gpu` finds one."""
+    try:
+        require_gpu("this")
+    except SpecError:
+        return False
+    return True
+
+
+def _no_gpu(what: str, said: str) -> SpecError:
+    """said: PyTorch's reason."""
+    reason = said.split(". ")[0].strip().rstrip(".")
+    if "too old" in said:
+        message = f"{what} needs an NVIDIA GPU, and its driver is too old for this PyTorch: {reason}"
+        return fail(
+            "old-driver",
+            message,
+            help="update the driver (https://www.nvidia.com/drivers), or install a PyTorch for its CUDA",
+        )
+    help = "`nvidia-smi` shows the driver and the GPUs there are"
+    return fail("missing-gpu", f"{what} needs an NVIDIA GPU, and PyTorch finds none: {reason}", help=help)

@@ -1,0 +1,198 @@
+"""What stands beside an engine, `model.engine.json`: what it was made of, by what, and for what. Checked before the engine runs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resdsl.diagnostics import fail
+from resdsl.targets.tensorrt.gpu import Gpu
+from resdsl.targets.tensorrt.options import Builder, Hardware
+
+SUFFIX = ".json"
+"""Behind the name of an engine, of the file that describes it."""
+FORMAT = 1
+PORTABLE = ("8.0", "8.6", "8.9")
+"""What an RTX engine for no named GPU runs on, beside all from 12.0 on. Source: TensorRT for RTX, "CPU-Only AOT and TensorRT-RTX Engines"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """An input or output of an engine. dtype: numpy's name. shape: without the batch."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sidecar:
+    """sha256, size: of the engine's file. builder: the value of a Builder. version: of its library. via, precision, hardware:
+    values of Via, Precision, Hardware. batch: least, best, most. weights_sha256: of names and numbers, see `digest`.
+    compute_capabilities: of an RTX engine, those named; of another, that of the GPU it was built on. gpu: that one's name.
+    platform: such as linux x86_64. level: None for the builder's own. workspace: MiB, None for all.
+    """
+
+    sha256: str
+    size: int
+    resdsl: str
+    builder: str
+    version: str
+    via: str
+    network: str
+    spec_sha256: str | None
+    parameters: Mapping[str, str]
+    weights_sha256: str
+    precision: str
+    tf32: bool
+    passes: tuple[str, ...]
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    batch: tuple[int, int, int]
+    compute_capabilities: tuple[str, ...]
+    gpu: str | None
+    platform: str
+    hardware: str | None = None
+    version_compatible: bool = False
+    refit: bool = False
+    level: int | None = None
+    workspace: int | None = None
+
+    @property
+    def library(self) -> Builder:
+        return Builder(self.builder)
+
+
+def to_json(sidecar: Sidecar) -> str:
+    """The text of the file; the same text for the same sidecar."""
+    return json.dumps({"format": FORMAT, **asdict(sidecar)}, indent=2, ensure_ascii=False) + "\n"
+
+
+def digest(weights: Mapping[str, NDArray[np.generic]]) -> str:
+    """The sha256 of weights: of each, in the order of the names, a line with name, type and shape, and its bytes."""
+    found = hashlib.sha256()
+    for name in sorted(weights):
+        array = np.ascontiguousarray(weights[name])
+        found.update(f"{name} {array.dtype.name} {'x'.join(map(str, array.shape))}\n".encode())
+        found.update(array.data if array.size else b"")
+    return found.hexdigest()
+
+
+def this_platform() -> str:
+    """The platform as a sidecar names it."""
+    return f"{platform.system()} {platform.machine()}".lower()
+
+
+def read_sidecar(engine: Path) -> Sidecar:
+    """What stands beside an engine. Raises SpecError if nothing does, or nothing that resdsl wrote."""
+    path = engine.with_name(engine.name + SUFFIX)
+    again = "compile the engine again, or bring the file along: an engine is checked against it before it runs"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise fail("no-sidecar", f"there is no {path} beside the engine", help=again) from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise fail("unreadable", f"{path} cannot be read: {reason}") from None
+    return _parsed(text, path, again)
+
+
+def _parsed(text: str, path: Path, again: str) -> Sidecar:
+    import jsonschema
+
+    schema = json.loads(resources.files(__package__).joinpath("sidecar.schema.json").read_text(encoding="utf-8"))
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise fail("wrong-sidecar", f"{path} is no JSON: {error}", help=again) from None
+    if isinstance(document, dict) and document.get("format") not in (None, FORMAT):
+        message = f"{path} has format {document['format']}, and this resdsl reads {FORMAT}"
+        raise fail("wrong-sidecar", message, help="compile the engine again with this version of resdsl")
+    problem = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(document))
+    if problem is not None:
+        message = f"{path} does not describe an engine: {problem.json_path}: {problem.message}"
+        raise fail("wrong-sidecar", message, help=again)
+    return _sidecar(document)
+
+
+def _sidecar(document: dict[str, Any]) -> Sidecar:
+    fields = {name: value for name, value in document.items() if name != "format"}
+    for name in ("passes", "batch", "compute_capabilities"):
+        fields[name] = tuple(fields[name])
+    for name in ("inputs", "outputs"):
+        fields[name] = tuple(Tensor(each["name"], each["dtype"], tuple(each["shape"])) for each in fields[name])
+    return Sidecar(**fields)
+
+
+def require_file(engine: Path, data: bytes, sidecar: Sidecar) -> None:
+    """Raises SpecError unless the engine is the one that the sidecar is about."""
+    if hashlib.sha256(data).hexdigest() != sidecar.sha256:
+        message = (
+            f"{engine} is not the engine that {engine.name}{SUFFIX} describes: one of them was replaced or cut short"
+        )
+        raise fail("wrong-sidecar", message, help="compile the engine again; both files are written together")
+
+
+def require_runs(name: str, sidecar: Sidecar, version: str, gpu: Gpu) -> tuple[str, ...]:
+    """What is to be known about running the engine here: with its library in this version, on this GPU.
+
+    Raises SpecError if it cannot run. name: what to call it.
+    """
+    title, here = sidecar.library.title, this_platform()
+    if sidecar.library is Builder.TENSORRT and sidecar.platform != here:
+        message = f"{name} was built for {sidecar.platform}, and this is {here}"
+        raise fail("wrong-engine", message, help="compile it on this platform")
+    if not _runs_in(sidecar, version):
+        message = f"{name} was built with {title} {sidecar.version}, and {version} is installed"
+        later = " and later" if sidecar.version_compatible else ""
+        pinned = f"pip install '{sidecar.library.module.replace('_', '-')}=={sidecar.version}'"
+        raise fail(
+            "wrong-engine", message, help=f"it runs in {sidecar.version}{later}: `{pinned}`, or compile it again"
+        )
+    if not _runs_on(sidecar, gpu.compute_capability):
+        message = f"{name} was built for {_gpus(sidecar)}, and this is {gpu}"
+        raise fail("wrong-engine", message, help=_for_this(sidecar, gpu))
+    if sidecar.gpu not in (None, gpu.name) and sidecar.hardware is None:
+        return (f"{name} was built on {sidecar.gpu}, and its kernels were chosen there; this is {gpu}",)
+    return ()
+
+
+def _runs_in(sidecar: Sidecar, version: str) -> bool:
+    """Source: TensorRT, "Engine Compatibility": all four numbers must be equal, or the engine version-compatible and older."""
+    return version == sidecar.version or (sidecar.version_compatible and _numbers(version) >= _numbers(sidecar.version))
+
+
+def _runs_on(sidecar: Sidecar, capability: str) -> bool:
+    if sidecar.hardware == Hardware.AMPERE_PLUS.value:
+        return _numbers(capability) >= (8, 0)
+    if sidecar.library is Builder.RTX and not sidecar.compute_capabilities:
+        return capability in PORTABLE or _numbers(capability) >= (12, 0)
+    return capability in sidecar.compute_capabilities
+
+
+def _gpus(sidecar: Sidecar) -> str:
+    if sidecar.hardware == Hardware.AMPERE_PLUS.value:
+        return "compute capability 8.0 and later"
+    if sidecar.library is Builder.RTX and not sidecar.compute_capabilities:
+        return f"compute capability {', '.join(PORTABLE)} and 12.0 and later"
+    on = f" ({sidecar.gpu})" if sidecar.gpu else ""
+    return f"compute capability {', '.join(sidecar.compute_capabilities)}{on}"
+
+
+def _for_this(sidecar: Sidecar, gpu: Gpu) -> str:
+    if sidecar.library is Builder.RTX:
+        return f"compile it with `--compute-capability {gpu.compute_capability}`, or with `--builder tensorrt` here"
+    return "compile it on this GPU; `--hardware-compatible ampere+` makes engines for all from 8.0 on"
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdigit())

@@ -1,0 +1,111 @@
+"""Which builder can do what. docs/tensorrt.md has this as a table, and a test holds both together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from resdsl.diagnostics import fail
+from resdsl.targets.precision import Precision
+from resdsl.targets.tensorrt.options import Builder, EngineOptions, Hardware, Via
+
+
+class Way(Enum):
+    """The ways to an engine. The value is the name of the way in messages and in the table."""
+
+    TENSORRT = "TensorRT"
+    TORCH = "TensorRT through torch-tensorrt"
+    RTX = "TensorRT for RTX"
+
+
+@dataclass(frozen=True, slots=True)
+class No:
+    """why: stands behind "unsupported: this option with that way, which ". instead: what to use."""
+
+    why: str
+    instead: str
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """option: as the command line has it. missing: the ways that cannot do it; all others can."""
+
+    option: str
+    is_asked: Callable[[EngineOptions, Precision], bool]
+    missing: Mapping[Way, No] = field(default_factory=dict[Way, No])
+
+
+_BY_ONNX = "`--via onnx`"
+_BY_TENSORRT = "`--builder tensorrt`, on a machine with an NVIDIA GPU"
+_HERE = No(
+    "builds for the GPU of this machine", "`--hardware-compatible`, or `--builder rtx`, which needs no GPU to build"
+)
+_NAMED = No("has no such levels", "`--compute-capability`; without it an RTX engine is for all GPUs from 8.0 on")
+
+FEATURES = (
+    Feature(
+        "--via torch",
+        lambda options, _: options.via is Via.TORCH,
+        {Way.RTX: No("is given ONNX alone", _BY_ONNX)},
+    ),
+    Feature("--precision fp32", lambda _, precision: precision is Precision.FP32),
+    Feature("--precision fp16", lambda _, precision: precision is Precision.FP16),
+    Feature("--precision bf16", lambda _, precision: precision is Precision.BF16),
+    Feature(
+        "--precision int8",
+        lambda _, precision: precision is Precision.INT8,
+        {Way.TORCH: No("is given a module without integers", _BY_ONNX)},
+    ),
+    Feature("--batch", lambda *_: True),
+    Feature("--tf32", lambda options, _: options.tf32),
+    Feature("--workspace", lambda options, _: options.workspace is not None),
+    Feature("--optimization-level", lambda options, _: options.level is not None),
+    Feature(
+        "--compute-capability",
+        lambda options, _: bool(options.compute_capabilities),
+        {Way.TENSORRT: _HERE, Way.TORCH: _HERE},
+    ),
+    Feature(
+        "--hardware-compatible ampere+",
+        lambda options, _: options.hardware is Hardware.AMPERE_PLUS,
+        {Way.RTX: _NAMED},
+    ),
+    Feature(
+        "--hardware-compatible same",
+        lambda options, _: options.hardware is Hardware.SAME_COMPUTE_CAPABILITY,
+        {Way.RTX: _NAMED, Way.TORCH: No("knows `ampere+` alone", _BY_ONNX)},
+    ),
+    Feature(
+        "--version-compatible",
+        lambda options, _: options.version_compatible,
+        {Way.RTX: No("comes without the runtime that such an engine would hold", _BY_TENSORRT)},
+    ),
+    Feature(
+        "--refit",
+        lambda options, _: options.refit,
+        {Way.RTX: No("builds no such engine without a GPU", _BY_TENSORRT)},
+    ),
+    Feature(
+        "--timing-cache",
+        lambda options, _: options.timing_cache is not None,
+        {Way.RTX: No("times nothing while it builds", "no cache: an RTX engine is built in seconds")},
+    ),
+)
+
+
+def way_of(builder: Builder, via: Via) -> Way:
+    """By which row of the table an engine is built."""
+    if builder is Builder.RTX:
+        return Way.RTX
+    return Way.TORCH if via is Via.TORCH else Way.TENSORRT
+
+
+def require_supported(options: EngineOptions, precision: Precision, builder: Builder) -> None:
+    """Raises SpecError where this builder cannot do what is asked for."""
+    way = way_of(builder, options.via)
+    for feature in FEATURES:
+        no = feature.missing.get(way)
+        if no is not None and feature.is_asked(options, precision):
+            message = f"unsupported: {feature.option} with {way.value}, which {no.why}"
+            raise fail("unsupported-option", message, help=f"use {no.instead}")

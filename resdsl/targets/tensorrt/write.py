@@ -1,0 +1,139 @@
+"""From a request to an engine and what stands beside it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from resdsl._version import __version__
+from resdsl.diagnostics import fail
+from resdsl.network.network import Network
+from resdsl.network.shapes import chain_output
+from resdsl.targets.onnx_compile import compile_onnx
+from resdsl.targets.onnx_notes import notes, pass_lines
+from resdsl.targets.onnx_operators import extents
+from resdsl.targets.onnx_proof import prove
+from resdsl.targets.precision import Form
+from resdsl.targets.tensorrt.build import build_engine
+from resdsl.targets.tensorrt.gpu import Gpu, require_gpu
+from resdsl.targets.tensorrt.library import choose, require_builder, version
+from resdsl.targets.tensorrt.monitor import Unwatched
+from resdsl.targets.tensorrt.options import Builder, Via
+from resdsl.targets.tensorrt.sidecar import SUFFIX, Sidecar, Tensor, digest, this_platform, to_json
+from resdsl.targets.tensorrt.support import require_supported
+from resdsl.weights import network_weights
+
+if TYPE_CHECKING:
+    from resdsl.network.initial import Weights
+    from resdsl.targets.table import Output, Request, Written
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """An engine, what stands beside it, and what to tell the user of it, a line each."""
+
+    engine: memoryview
+    sidecar: Sidecar
+    notes: tuple[str, ...]
+
+
+def emit_engine(request: Request, output: Output) -> Written:
+    """Builds the engine and writes it with its sidecar. Raises SpecError."""
+    from resdsl.targets.table import Written
+
+    if output.beside is None:
+        message = (
+            "an engine is checked against a second file beside it before it runs, and that needs a folder to stand in"
+        )
+        raise fail("no-sidecar", message, help="`resdsl compile -o NAME.engine` writes both")
+    built = build(request)
+    size = output.stream.write(built.engine)
+    name, beside = output.beside(SUFFIX)
+    return Written(size + beside.write(to_json(built.sidecar).encode()), name, built.notes)
+
+
+def build(request: Request) -> Built:
+    """The engine of a request, by the builder of its options. Raises SpecError, before any work where it can."""
+    options = request.engine
+    choice = choose(options.builder)
+    require_supported(options, request.precision, choice.builder)
+    require_builder(choice.builder)
+    gpu = require_gpu("building with TensorRT") if choice.builder is Builder.TENSORRT else None
+    weights = network_weights(request.network, request.weights, request.seed)
+    engine, told = (_through_torch if options.via is Via.TORCH else _through_onnx)(request, weights, choice.builder)
+    sidecar = _sidecar(request, weights, engine, choice.builder, gpu)
+    return Built(engine, sidecar, (_by(sidecar, choice.reason), *told))
+
+
+def _through_onnx(request: Request, weights: Weights, builder: Builder) -> tuple[memoryview, tuple[str, ...]]:
+    compiled = compile_onnx(
+        request.network,
+        weights,
+        request.passes,
+        opset=request.opset,
+        functions=request.functions,
+        precision=request.precision,
+        calibration=request.calibration,
+        form=Form.TENSORRT,
+    )
+    proof = prove(compiled, request.precision, request.calibration, compares=request.compares)
+    told = notes(compiled, request.precision, proof)
+    return build_engine(compiled.parts, builder, request.engine, request.watcher or Unwatched()), told
+
+
+def _through_torch(request: Request, weights: Weights, _: Builder) -> tuple[memoryview, tuple[str, ...]]:
+    from resdsl.targets.tensorrt.via_torch import build_through_torch
+
+    engine, steps = build_through_torch(request.network, weights, request.passes, request.precision, request.engine)
+    return memoryview(engine), tuple(pass_lines(steps))
+
+
+def _by(sidecar: Sidecar, reason: str) -> str:
+    """By what, and for what."""
+    on = sidecar.gpu or (
+        f"compute capability {', '.join(sidecar.compute_capabilities)}"
+        if sidecar.compute_capabilities
+        else "RTX GPUs of compute capability 8.0 and later"
+    )
+    least, best, most = sidecar.batch
+    batches = f"batch {best}" if least == most else f"batches of {least} to {most}, fastest at {best}"
+    chosen = f" ({reason})" if reason else ""
+    return f"built by {sidecar.library.title} {sidecar.version}{chosen} for {on}; {sidecar.precision}, {batches}"
+
+
+def _sidecar(request: Request, weights: Weights, engine: memoryview, builder: Builder, gpu: Gpu | None) -> Sidecar:
+    options, origin = request.engine, request.origin
+    return Sidecar(
+        sha256=hashlib.sha256(engine).hexdigest(),
+        size=engine.nbytes,
+        resdsl=__version__,
+        builder=builder.value,
+        version=version(builder),
+        via=options.via.value,
+        network=request.network.name,
+        spec_sha256=origin.sha256 if origin else None,
+        parameters=dict(origin.parameters) if origin else {},
+        weights_sha256=digest(weights),
+        precision=request.precision.value,
+        tf32=options.tf32,
+        passes=tuple(each.name for each in request.passes),
+        inputs=(Tensor("input", "float32", tuple(extents(request.network.input))),),
+        outputs=(Tensor("output", "float32", _output(request.network)),),
+        batch=(options.batch.least, options.batch.best, options.batch.most),
+        compute_capabilities=(gpu.compute_capability,) if gpu else options.compute_capabilities,
+        gpu=gpu.name if gpu else None,
+        platform=this_platform(),
+        hardware=options.hardware.value if options.hardware else None,
+        version_compatible=options.version_compatible,
+        refit=options.refit,
+        level=options.level,
+        workspace=options.workspace,
+    )
+
+
+def _output(network: Network) -> tuple[int, ...]:
+    shape = network.input
+    for _, chain in network.sections():
+        shape = chain_output(chain, shape)
+    return tuple(extents(shape))
