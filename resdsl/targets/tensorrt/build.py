@@ -15,14 +15,14 @@ from resdsl.diagnostics import SpecError, fail
 from resdsl.targets.onnx_file import Parts, model_bytes, write_model_beside
 from resdsl.targets.onnx_limits import MAX_ONNX_BYTES
 from resdsl.targets.tensorrt.library import Log, library
-from resdsl.targets.tensorrt.monitor import Unwatched, Watcher, interruptible, monitor
+from resdsl.targets.tensorrt.monitor import UNWATCHED, Watcher, interruptible, monitor
 from resdsl.targets.tensorrt.options import Batch, Builder, EngineOptions, Hardware
 
 SHOWN_NODES = 8
 MEBIBYTE = 2**20
 
 
-def build_engine(parts: Parts, builder: Builder, options: EngineOptions, watcher: Watcher = Unwatched()) -> memoryview:
+def build_engine(parts: Parts, builder: Builder, options: EngineOptions, watcher: Watcher = UNWATCHED) -> memoryview:
     """The bytes of the engine. parts: a typed model with the input (batch, *input).
 
     Raises SpecError if the parser does not take a node, or the builder builds nothing. Ctrl-C ends it.

@@ -23,7 +23,7 @@ class Watcher(Protocol):
     def finished(self, phase: str) -> None: ...
 
 
-class Unwatched:
+class _Unwatched:
     """A watcher that tells nobody."""
 
     def started(self, phase: str, steps: int) -> None:
@@ -34,6 +34,9 @@ class Unwatched:
 
     def finished(self, phase: str) -> None:
         pass
+
+
+UNWATCHED: Watcher = _Unwatched()
 
 
 def monitor(trt: Any, watcher: Watcher, stop: threading.Event) -> Any:

@@ -18,7 +18,7 @@ from resdsl.targets.precision import Form
 from resdsl.targets.tensorrt.build import build_engine
 from resdsl.targets.tensorrt.gpu import Gpu, require_gpu
 from resdsl.targets.tensorrt.library import choose, require_builder, version
-from resdsl.targets.tensorrt.monitor import Unwatched
+from resdsl.targets.tensorrt.monitor import UNWATCHED
 from resdsl.targets.tensorrt.options import Builder, Via
 from resdsl.targets.tensorrt.sidecar import SUFFIX, Sidecar, Tensor, digest, this_platform, to_json
 from resdsl.targets.tensorrt.support import require_supported
@@ -79,7 +79,7 @@ def _through_onnx(request: Request, weights: Weights, builder: Builder) -> tuple
     )
     proof = prove(compiled, request.precision, request.calibration, compares=request.compares)
     told = notes(compiled, request.precision, proof)
-    return build_engine(compiled.parts, builder, request.engine, request.watcher or Unwatched()), told
+    return build_engine(compiled.parts, builder, request.engine, request.watcher or UNWATCHED), told
 
 
 def _through_torch(request: Request, weights: Weights, _: Builder) -> tuple[memoryview, tuple[str, ...]]:
