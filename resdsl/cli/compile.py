@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
 import click
 
 from resdsl import api
+from resdsl.cli.engine_options import ENGINE_OPTIONS, engine_options, watching
 from resdsl.cli.model_options import (
     MODEL_OPTIONS,
     Numbers,
@@ -33,7 +35,8 @@ from resdsl.cli.options import (
 from resdsl.cli.writing import is_same_file, writing
 from resdsl.spec import origin, spec_path
 from resdsl.targets.precision import Form, Precision
-from resdsl.targets.table import DATA_SUFFIX, TARGETS, Request
+from resdsl.targets.table import TARGETS, Request, Target
+from resdsl.targets.tensorrt.options import EngineOptions, Via
 
 ONNX_OPTIONS = MODEL_OPTIONS | {"weights", "seed", "compares", "opset", "functions", "external_data"}
 """Those that say nothing of a target without weights."""
@@ -51,7 +54,8 @@ ONNX_OPTIONS = MODEL_OPTIONS | {"weights", "seed", "compares", "opset", "functio
 @click.option("--verify/--no-verify", "compares", default=None, help="ONNX: run the model beside the one without passes before it is written.  [default: up to 256 MiB of weights and 10,000 nodes]")  # fmt: skip
 @click.option("--opset", type=int, help="ONNX opset.  [default: 21, 22 for bf16]")
 @click.option("--functions", is_flag=True, help="ONNX: one model-local function per distinct unit.")
-@click.option("--external-data", is_flag=True, help=f"ONNX: weights in OUT{DATA_SUFFIX}, as from 2 GiB of them on.")
+@click.option("--external-data", is_flag=True, help="ONNX: weights in OUT.data, as from 2 GiB of them on.")
+@engine_options
 def command(
     spec: str,
     target: str,
@@ -73,6 +77,7 @@ def command(
     opset: int | None,
     functions: bool,
     external_data: bool,
+    engine: EngineOptions,
 ) -> None:
     """Write a network of SPEC for a target.
 
@@ -83,12 +88,12 @@ def command(
     resdsl compile specs/preact1001.resnet --target onnx --weights trained.safetensors
     resdsl compile std/resnet164 --network preact164 -t onnx --precision int8 --calibration images.npy
     resdsl compile std/resnet110 --network resnet110 -p 'shortcut=scale(0.5)' -t json
+    resdsl compile std/resnet50 -t trt --precision fp16 --weights trained.safetensors --batch 1:8:32
     """
     chosen = TARGETS[target]
     if out == "":
         raise click.UsageError("-o: the name of the output is empty")
-    if not chosen.has_weights:
-        refuse(ONNX_OPTIONS, f"a {target} file holds no weights and no ONNX")
+    _require_about(chosen, engine)
     require_int8([precision])
     require_images(mean, std, calibration)
     with reporting():
@@ -96,8 +101,10 @@ def command(
         source, given_parameters = read_spec(spec), read_parameters(parameters)
         built = api.build(source, network, given_parameters, options=options)
         path = out or ("-" if chosen.is_text else f"{built.name}{chosen.suffix}")
-        data = os.path.realpath(path) + DATA_SUFFIX if chosen.has_weights and path != "-" else None
-        _require_new((path, data), (None if spec == "-" else str(spec_path(spec)), weights, calibration))
+        beside = os.path.realpath(path) + chosen.beside if chosen.beside and path != "-" else None
+        read = (None if spec == "-" else str(spec_path(spec)), weights, calibration)
+        _require_new((path, beside, engine.timing_cache), read)
+        _require_new((path, beside), (engine.timing_cache,))
         request = Request(
             built,
             weights=weights,
@@ -111,18 +118,32 @@ def command(
             compares=compares,
             external_data=external_data or None,
             origin=origin(source, given_parameters, options),
+            engine=engine,
         )
-        with writing(path) as output:
-            written = chosen.emit(request, output)
+        with writing(path) as output, watching() as watcher:
+            written = chosen.emit(replace(request, watcher=watcher), output)
         if out is None and path == "-":
             return
         also = f", {written.beside} beside it" if written.beside else ""
         notes = [*written.notes]
-        if data is not None and written.beside is None and os.path.isfile(data):
-            notes.append(f"{os.path.basename(data)}, from before, is no part of this model")
+        if beside is not None and written.beside is None and os.path.isfile(beside):
+            notes.append(f"{os.path.basename(beside)}, from before, is no part of this model")
         where = "standard output" if path == "-" else path
         lines = [f"{where}: {built.name}, {written.size:,} bytes{also}", *(f"  {note}" for note in notes)]
         click.echo("\n".join(lines), err=True)
+
+
+def _require_about(target: Target, engine: EngineOptions) -> None:
+    """Wrong use: options that say nothing of what is written."""
+    if not target.has_weights:
+        refuse(ONNX_OPTIONS, f"a {target.name} file holds no weights and no ONNX")
+    if target.name != "trt":
+        refuse(ENGINE_OPTIONS, f"this is for `--target trt`, and {target.name} is no engine")
+        return
+    refuse(("external_data",), "an engine holds its weights")
+    refuse(("form",), "an engine is always for TensorRT")
+    if engine.via is Via.TORCH:
+        refuse(("opset", "functions", "compares"), "with `--via torch` there is no ONNX model")
 
 
 def _require_new(written: Iterable[str | None], read: Iterable[str | None]) -> None:

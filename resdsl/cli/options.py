@@ -25,7 +25,8 @@ USAGE_CODES = (
     "no-parameters",
     "wrong-opset",
     "unknown-pass",
-    "unavailable-target",
+    "unsupported-option",
+    "unsupported-capability",
     "unknown-rule",
     "configuration",
 )

@@ -17,7 +17,7 @@ from resdsl.passes.table import Pass
 from resdsl.spec import Origin
 from resdsl.targets.onnx_limits import MAX_ONNX_BYTES
 from resdsl.targets.precision import Form, Precision
-from resdsl.targets.tensorrt.options import EngineOptions
+from resdsl.targets.tensorrt.options import SIDECAR_SUFFIX, EngineOptions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -96,7 +96,9 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """suffix: of its files. is_text: shown on a terminal when no file is named. has_weights: the file holds them."""
+    """suffix: of its files. is_text: shown on a terminal when no file is named. has_weights: the file holds them. beside: behind
+    the file's name, of a second file that there may be.
+    """
 
     name: str
     description: str
@@ -104,6 +106,7 @@ class Target:
     is_text: bool
     has_weights: bool
     emit: Callable[[Request, Output], Written]
+    beside: str = ""
 
     def to_bytes(self, request: Request) -> bytes:
         """What `emit` writes, where that is one file. Raises SpecError where it is more."""
@@ -187,8 +190,8 @@ TARGETS: dict[str, Target] = {
     target.name: target
     for target in (
         Target("torch", "a readable, standalone PyTorch file", ".py", True, False, _torch),
-        Target("onnx", "an ONNX model with weights", ".onnx", False, True, _onnx),
+        Target("onnx", "an ONNX model with weights", ".onnx", False, True, _onnx, DATA_SUFFIX),
         Target("json", "the canonical document of the network", ".json", True, False, _json),
-        Target("trt", "a TensorRT engine", ".engine", False, True, _trt),
+        Target("trt", "a TensorRT engine", ".engine", False, True, _trt, SIDECAR_SUFFIX),
     )
 }

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import assert_never
 
+SIDECAR_SUFFIX = ".json"
+"""Behind the name of an engine, of the file that describes it."""
+
 
 class Builder(Enum):
     """Whose library builds an engine, and then runs it: no engine of one runs in the other. The value is what users call it."""

@@ -16,10 +16,8 @@ from numpy.typing import NDArray
 
 from resdsl.diagnostics import fail
 from resdsl.targets.tensorrt.gpu import Gpu
-from resdsl.targets.tensorrt.options import Builder, Hardware
+from resdsl.targets.tensorrt.options import SIDECAR_SUFFIX, Builder, Hardware
 
-SUFFIX = ".json"
-"""Behind the name of an engine, of the file that describes it."""
 FORMAT = 1
 PORTABLE = ("8.0", "8.6", "8.9")
 """What an RTX engine for no named GPU runs on, beside all from 12.0 on. Source: TensorRT for RTX, "CPU-Only AOT and TensorRT-RTX Engines"."""
@@ -94,7 +92,7 @@ def this_platform() -> str:
 
 def read_sidecar(engine: Path) -> Sidecar:
     """What stands beside an engine. Raises SpecError if nothing does, or nothing that resdsl wrote."""
-    path = engine.with_name(engine.name + SUFFIX)
+    path = engine.with_name(engine.name + SIDECAR_SUFFIX)
     again = "compile the engine again, or bring the file along: an engine is checked against it before it runs"
     try:
         text = path.read_text(encoding="utf-8")
@@ -137,7 +135,7 @@ def require_file(engine: Path, data: bytes, sidecar: Sidecar) -> None:
     """Raises SpecError unless the engine is the one that the sidecar is about."""
     if hashlib.sha256(data).hexdigest() != sidecar.sha256:
         message = (
-            f"{engine} is not the engine that {engine.name}{SUFFIX} describes: one of them was replaced or cut short"
+            f"{engine} is not the engine that {engine.name}{SIDECAR_SUFFIX} describes: one of them was replaced or cut short"
         )
         raise fail("wrong-sidecar", message, help="compile the engine again; both files are written together")
 

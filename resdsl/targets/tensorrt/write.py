@@ -19,8 +19,8 @@ from resdsl.targets.tensorrt.build import build_engine
 from resdsl.targets.tensorrt.gpu import Gpu, require_gpu
 from resdsl.targets.tensorrt.library import choose, require_builder, version
 from resdsl.targets.tensorrt.monitor import UNWATCHED
-from resdsl.targets.tensorrt.options import Builder, Via
-from resdsl.targets.tensorrt.sidecar import SUFFIX, Sidecar, Tensor, digest, this_platform, to_json
+from resdsl.targets.tensorrt.options import SIDECAR_SUFFIX, Builder, Via
+from resdsl.targets.tensorrt.sidecar import Sidecar, Tensor, digest, this_platform, to_json
 from resdsl.targets.tensorrt.support import require_supported
 from resdsl.weights import network_weights
 
@@ -49,7 +49,7 @@ def emit_engine(request: Request, output: Output) -> Written:
         raise fail("no-sidecar", message, help="`resdsl compile -o NAME.engine` writes both")
     built = build(request)
     size = output.stream.write(built.engine)
-    name, beside = output.beside(SUFFIX)
+    name, beside = output.beside(SIDECAR_SUFFIX)
     return Written(size + beside.write(to_json(built.sidecar).encode()), name, built.notes)
 
 
