@@ -38,7 +38,7 @@ class _Batch(click.ParamType[Batch]):
             sizes = [int(part) for part in parts] * (3 if len(parts) == 1 else 1)
             if 1 <= sizes[0] <= sizes[1] <= sizes[2] <= MOST_BATCH:
                 return Batch(*sizes)
-        self.fail(f"{value!r} is no batch size such as 8, nor a range such as 1:8:64, up to {MOST_BATCH}", param, ctx)
+        return self.fail(f"{value!r} is no batch size such as 8, nor a range such as 1:8:64, up to {MOST_BATCH}", param, ctx)
 
 
 class _Capabilities(click.ParamType[tuple[str, ...]]):

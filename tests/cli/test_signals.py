@@ -29,11 +29,15 @@ with writing("out.onnx") as output:
 
 @pytest.fixture(autouse=True)
 def default_handlers() -> Iterator[None]:
-    """Under nohup, SIGHUP is ignored, and stays so."""
-    numbers = (signal.SIGTERM, signal.SIGHUP)
-    before = [signal.signal(number, signal.SIG_DFL) for number in numbers]
+    """Under nohup SIGHUP is ignored, and SIGINT where a shell's script runs this in the background; they stay so."""
+    handlers = {
+        signal.SIGTERM: signal.SIG_DFL,
+        signal.SIGHUP: signal.SIG_DFL,
+        signal.SIGINT: signal.default_int_handler,
+    }
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     yield
-    for number, handler in zip(numbers, before, strict=True):
+    for number, handler in before.items():
         signal.signal(number, handler)
 
 
