@@ -63,7 +63,7 @@ def parse(trt: Any, network: Any, parts: Parts, log: Log) -> None:
 
 
 def _refused(errors: list[Any], log: Log) -> SpecError:
-    nodes = [f"{error.node_name() or error.node_operator()}: {error.desc()}" for error in errors]
+    nodes = [f"{error.node_name()} ({error.node_operator()}): {error.desc()}" for error in errors]
     if not nodes:
         return fail("unsupported-model", f"TensorRT's parser does not take the model: {log.said}")
     more = [f"… {len(nodes) - SHOWN_NODES} more …"] if len(nodes) > SHOWN_NODES else []

@@ -13,7 +13,7 @@ from resdsl.diagnostics import SpecError, fail
 from resdsl.targets.tensorrt.gpu import has_gpu, require_gpu
 from resdsl.targets.tensorrt.options import Builder
 
-_PLACE = re.compile(r" ?In \w+ at /_src/\S+")
+_PLACE = re.compile(r" ?In \w+ at /_src/[^\s)]+")
 _CALL = re.compile(r"^(?:I\w+::\w+|\[\S+\]): ?")
 _NO_MATTER = "catchCudaError"
 """In a line that repeats another one's reason."""
