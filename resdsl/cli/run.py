@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -18,8 +19,10 @@ from resdsl.diagnostics import fail
 from resdsl.network.types import Image
 from resdsl.outputs import WRITERS, numbers, written
 from resdsl.samples import Normalisation, is_image, read_array, read_image
+from resdsl.targets.endings import is_engine
+from resdsl.targets.model import OpenModel, least_batch, notes_of, open_model, runtime_of
 from resdsl.targets.onnx_provider import Provider
-from resdsl.targets.onnx_session import Session, open_model, runtime_version
+from resdsl.targets.onnx_session import Session
 
 RANDOM = re.compile(r"random(?::(\d{1,18}))?")
 
@@ -27,9 +30,11 @@ RANDOM = re.compile(r"random(?::(\d{1,18}))?")
 @click.command("run", no_args_is_help=True)
 @click.argument("model")
 @click.argument("input")
-@click.option("--provider", type=click.Choice([provider.value for provider in Provider]), default=Provider.CPU.value, show_default=True, help="What computes.")  # fmt: skip
+@click.option("--provider", type=click.Choice([provider.value for provider in Provider]), default=Provider.CPU.value, show_default=True, help="ONNX models: what computes.")  # fmt: skip
 @click.option("-o", "--output", "out", metavar="OUT", help="Write the outputs: a file that ends in .npy, .npz, .safetensors or .json.")  # fmt: skip
-@click.option("--threads", type=click.IntRange(1), help="Threads of the CPU.  [default: ONNX Runtime's choice]")
+@click.option(
+    "--threads", type=click.IntRange(1), help="ONNX models: threads of the CPU.  [default: ONNX Runtime's choice]"
+)
 @click.option("--top", type=click.IntRange(1), default=5, show_default=True, help="How many classes to print.")
 @click.option("--json", "as_json", is_flag=True, help="The top classes as JSON.")
 @image_options
@@ -44,14 +49,15 @@ def command(
     mean: Numbers,
     std: Numbers,
 ) -> None:
-    """Compute the output of an ONNX model, with ONNX Runtime.
+    """Compute the output of a model: of an ONNX model with ONNX Runtime, of an engine with TensorRT.
 
-    INPUT is a .npy, .npz or .safetensors file, an image, or random[:SEED]. Prints the classes with the greatest output of
+    MODEL is an engine if it ends in .engine or .plan, and an ONNX model otherwise. INPUT is a .npy, .npz or .safetensors file, an image, or random[:SEED]. Prints the classes with the greatest output of
     each sample, or writes all outputs to OUT.
 
     \b
     resdsl run resnet50.onnx cat.jpg --top 1
     resdsl run preact164.onnx images.npy --provider cuda -o scores.npz
+    resdsl run preact164.engine images.npy
     """
     if out is not None:
         if Path(out).suffix.lower() not in WRITERS:
@@ -59,10 +65,14 @@ def command(
         if is_same_file(out, input):
             raise click.UsageError(f"-o {out}: this is the input, which would be replaced")
         refuse(("top", "as_json"), "this is about what is printed, and -o writes all")
+    if is_engine(model):
+        refuse(("provider", "threads"), f"this is about ONNX models, and {model} is an engine")
     require_images(mean, std, input)
     require_threads([threads] if threads else [])
     with reporting():
         session = open_model(model, Provider(provider), threads=threads)
+        for note in notes_of(session):
+            click.echo(note, err=True)
         if out is not None:
             _check_writable(session, out)
         else:
@@ -78,10 +88,9 @@ def command(
     click.echo(json.dumps(_document(session, input, scores, best), indent=2) if as_json else _text(scores, best))
 
 
-def _read(session: Session, input: str, normalisation: Normalisation) -> NDArray[np.generic]:
+def _read(session: OpenModel, input: str, normalisation: Normalisation) -> NDArray[np.generic]:
     if matched := RANDOM.fullmatch(input):
-        batch = session.input.shape[0]
-        return session.random(batch if isinstance(batch, int) else 1, int(matched.group(1) or 0))
+        return session.random(least_batch(session), int(matched.group(1) or 0))
     path = Path(input)
     if not is_image(path):
         return read_array(path, session.input.name)
@@ -93,13 +102,13 @@ def _read(session: Session, input: str, normalisation: Normalisation) -> NDArray
             raise fail("wrong-input", message)
 
 
-def _check_writable(session: Session, out: str) -> None:
+def _check_writable(session: OpenModel, out: str) -> None:
     if out.lower().endswith(".npy") and len(session.outputs) != 1:
         names = ", ".join(port.name for port in session.outputs)
         raise fail("wrong-output", f"{session.name} has {len(session.outputs)} outputs ({names}), and a .npy file holds one", help="a .npz file holds all")  # fmt: skip
 
 
-def _check_printable(session: Session) -> None:
+def _check_printable(session: OpenModel) -> None:
     if len(session.outputs) != 1 or len(session.outputs[0].shape) != 2:
         listed = ", ".join(map(str, session.outputs))
         raise fail("wrong-output", f"{session.name} gives {listed}: no one number for each class", help="write it to a file with `-o OUT`")  # fmt: skip
@@ -119,14 +128,17 @@ def _text(scores: NDArray[np.generic], best: NDArray[np.intp]) -> str:
     return "\n".join(rows)
 
 
-def _document(session: Session, input: str, scores: NDArray[np.generic], best: NDArray[np.intp]) -> dict[str, object]:
+def _document(session: OpenModel, input: str, scores: NDArray[np.generic], best: NDArray[np.intp]) -> dict[str, object]:
+    runtime = runtime_of(session)
+    onnx = session if isinstance(session, Session) else None
     return {
         "resdsl": __version__,
-        "onnxruntime": runtime_version(),
+        "runtime": asdict(runtime),
+        "onnxruntime": runtime.version if onnx else None,
         "model": session.name,
         "input": input,
-        "provider": session.provider.value,
-        "providers": list(session.providers),
+        "provider": onnx.provider.value if onnx else None,
+        "providers": list(onnx.providers) if onnx else [],
         "output": session.outputs[0].name,
         "shape": list(scores.shape),
         "top": [

@@ -79,10 +79,12 @@ def test_prints_the_classes_of_greatest_output(folder: Path) -> None:
 
 def test_json(folder: Path) -> None:
     document = json.loads(run("small.onnx", "x.npy", "--top", "100", "--json").stdout)
-    assert document.pop("onnxruntime").count(".") == 2
+    version = document.pop("onnxruntime")
+    assert version.count(".") == 2
     top = document.pop("top")
     assert document == {
         "resdsl": resdsl.__version__,
+        "runtime": {"title": "ONNX Runtime", "version": version, "device": "cpu"},
         "model": "small.onnx",
         "input": "x.npy",
         "provider": "cpu",

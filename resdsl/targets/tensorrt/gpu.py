@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from resdsl.diagnostics import SpecError, fail
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,13 @@ def require_gpu(what: str) -> Gpu:
     except (RuntimeError, AssertionError) as error:
         raise _no_gpu(what, str(error)) from None
     return Gpu(name, f"{capability[0]}.{capability[1]}")
+
+
+def current_device() -> torch.device:
+    """The device of `require_gpu`'s GPU."""
+    import torch
+
+    return torch.device("cuda", torch.cuda.current_device())
 
 
 def has_gpu() -> bool:

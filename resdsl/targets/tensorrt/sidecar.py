@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resdsl.diagnostics import fail
+from resdsl.spec import Origin
 from resdsl.targets.tensorrt.gpu import Gpu
 from resdsl.targets.tensorrt.options import SIDECAR_SUFFIX, Builder, Hardware
 
@@ -131,13 +132,44 @@ def _sidecar(document: dict[str, Any]) -> Sidecar:
     return Sidecar(**fields)
 
 
+def read_engine(path: Path) -> tuple[Sidecar, bytes]:
+    """An engine, and what stands beside it. Raises SpecError unless both can be read and belong together."""
+    if not path.is_file():
+        raise fail("unreadable", f"{path} is a folder, and no engine" if path.is_dir() else f"there is no file {path}")
+    sidecar = read_sidecar(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise fail("unreadable", f"{path} cannot be read: {error.strerror}") from None
+    require_file(path, data, sidecar)
+    return sidecar, data
+
+
 def require_file(engine: Path, data: bytes, sidecar: Sidecar) -> None:
     """Raises SpecError unless the engine is the one that the sidecar is about."""
     if hashlib.sha256(data).hexdigest() != sidecar.sha256:
-        message = (
-            f"{engine} is not the engine that {engine.name}{SIDECAR_SUFFIX} describes: one of them was replaced or cut short"
-        )
+        message = f"{engine} is not the engine that {engine.name}{SIDECAR_SUFFIX} describes: one of them was replaced or cut short"
         raise fail("wrong-sidecar", message, help="compile the engine again; both files are written together")
+
+
+def require_origin(name: str, sidecar: Sidecar, wanted: Origin, network: str | None) -> None:
+    """Raises SpecError unless the engine was built from this spec with these parameters. network: which of the spec's, if named.
+
+    name: what to call the engine.
+    """
+    if sidecar.spec_sha256 != wanted.sha256:
+        message = f"{name} was built from another spec, or another state of it"
+    elif network not in (None, sidecar.network):
+        message = f"{name} was built from the network {sidecar.network}, and {network} is asked for"
+    elif sidecar.parameters != wanted.parameters:
+        message = f"{name} was built with {_given(sidecar.parameters)}, and {_given(wanted.parameters)} is asked for"
+    else:
+        return
+    raise fail("wrong-engine", message, help="`resdsl compile --target trt` builds the engine of this spec")
+
+
+def _given(parameters: Mapping[str, str]) -> str:
+    return ", ".join(f"-p {name}={value}" for name, value in parameters.items()) or "no parameters"
 
 
 def require_runs(name: str, sidecar: Sidecar, version: str, gpu: Gpu) -> tuple[str, ...]:
