@@ -13,12 +13,17 @@ from resdsl import api
 from resdsl.analysis.costs import Summary, summarise
 from resdsl.analysis.path_gain import Path as DirectPath
 from resdsl.analysis.path_gain import paths
+from resdsl.cli.model_options import refuse
 from resdsl.cli.options import library_options, network_options, read_parameters, read_spec, reporting
 from resdsl.semantics.expand import expand
 from resdsl.syntax.printer import print_file
+from resdsl.targets.endings import is_engine
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+SPEC_OPTIONS = ("expanded", "as_paths", "network", "parameters", "root", "max_units")
+"""Those that say nothing of an engine."""
 
 
 @click.command("show", no_args_is_help=True)
@@ -39,12 +44,23 @@ def command(
 ) -> None:
     """Show a network of SPEC: units, shapes, parameters, multiply-accumulates, depth.
 
+    Of an engine, a file that ends in .engine or .plan: what it was made of and for what GPU, and, where it can be loaded, its
+    layers: which nodes were fused, the kernels of convolutions, memory.
+
     \b
     resdsl show specs/preact1001.resnet
     resdsl show std/resnet110 --network preact110 --expanded
     resdsl show std/resnet164 --network preact164 --json
     resdsl show std/resnet110 --network scale_half --paths
+    resdsl show preact164.engine
     """
+    if is_engine(spec):
+        from resdsl.cli.show_engine import show_engine  # loads numpy, which no spec is shown with
+
+        refuse(SPEC_OPTIONS, f"{spec} is an engine, and this is about specs")
+        with reporting():
+            show_engine(spec, as_json=as_json)
+        return
     if expanded and (as_json or as_paths):
         raise click.UsageError(f"--expanded and {'--json' if as_json else '--paths'} exclude each other")
     with reporting():
