@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from click.testing import CliRunner, Result
 
 from resdsl.cli import main, show_engine
 from resdsl.diagnostics import fail
+from resdsl.targets.tensorrt import Engine
 from resdsl.targets.tensorrt.options import SIDECAR_SUFFIX
 from resdsl.targets.tensorrt.sidecar import Sidecar, Tensor, to_json
 from tests.conftest import GOLDEN, Golden
@@ -87,6 +89,13 @@ def test_text(inspector: str, engine: str, golden: Golden, monkeypatch: pytest.M
     result = run(engine)
     assert result.exit_code == 0
     golden(f"show/{inspector}.txt", result.stdout)
+
+
+def test_the_stand_in_has_what_engines_have() -> None:
+    for name in ("from_bytes", "information", "device_memory", "notes"):
+        assert hasattr(Engine, name), name
+    stands_in, real = (set(inspect.signature(each.from_bytes).parameters) for each in (StandIn, Engine))
+    assert stands_in <= real
 
 
 def test_json_has_the_same_and_every_layer(engine: str) -> None:
