@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,13 @@ from resdsl.network.network import Network
 from resdsl.passes.run import Step, run_passes
 from resdsl.passes.table import DEFAULT_LEVEL, Pass, passes_of
 from resdsl.samples import spread
+from resdsl.spec import Origin
 from resdsl.targets.precision import Form, Precision
+from resdsl.targets.table import Request
+from resdsl.targets.tensorrt.options import EngineOptions
+
+if TYPE_CHECKING:  # PyTorch, or onnx, comes with it
+    from resdsl.targets.tensorrt.compare import Computed, OpenEngine
 
 Array: TypeAlias = NDArray[np.floating[Any]]
 Trace: TypeAlias = dict[str, Array]
@@ -83,10 +89,19 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+class EngineFile:
+    """An engine that is built already. origin: what it has to be built from."""
+
+    path: str
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """What is compared beside the plain targets. passes: of the ONNX model as it is written. precisions: of ONNX, beside
     fp32. tolerance: for them; by default what the type's rounding explains, and no more than MOST. calibration: for int8,
-    whose check runs on these inputs unless others are given.
+    whose check runs on these inputs unless others are given. engine: TensorRT engines in these precisions, or fp32, in the
+    place of ONNX models, or the one in a file.
     """
 
     passes: Sequence[Pass] = passes_of(DEFAULT_LEVEL)
@@ -94,6 +109,7 @@ class Wanted:
     tolerance: float | None = None
     calibration: NDArray[np.float32] | None = None
     form: Form = Form.ORT_CPU
+    engine: EngineOptions | EngineFile | None = None
 
 
 def verify(
@@ -109,8 +125,10 @@ def verify(
 
     Without x: `batch` random ones. The reference is resdsl.network.evaluate in float64, in evaluation mode. Float32
     targets are held to how far PyTorch's float32 (without torch: the reference's own) is off; a pass in float64 to EXACT.
+    Raises SpecError where an engine is wanted that cannot be built or run here.
     """
     given = x is not None
+    opened = _opened(wanted, network, weights)
     x = random_input(network, batch, seed) if x is None else x
     with np.errstate(all="ignore"):
         run = _Run(network, weights, x, evaluate(network, weights, x.astype(np.float64)))
@@ -119,8 +137,14 @@ def verify(
         checks = [own, *_torch_checks(run, rounding), *_pass_checks(run, rounding, wanted)]
         torch = [check.error for check in checks if check.target == "torch" and check.error is not None]
         baseline = torch[0] if torch else rounding
-        checks += _onnx_checks(run, baseline, wanted)
-        checks += [_precision_check(run, each, baseline, wanted, given=given) for each in wanted.precisions]
+        if opened is not None:
+            checks.append(_held(run, opened.computed(run.x), baseline, wanted))
+        elif isinstance(wanted.engine, EngineOptions):
+            precisions = wanted.precisions or (Precision.FP32,)
+            checks += [_engine_check(run, each, baseline, wanted, wanted.engine, given=given) for each in precisions]
+        else:
+            checks += _onnx_checks(run, baseline, wanted)
+            checks += [_precision_check(run, each, baseline, wanted, given=given) for each in wanted.precisions]
     return Report(network.name, len(x), tuple(checks), run.problems())
 
 
@@ -242,10 +266,8 @@ def _precision_check(run: _Run, precision: Precision, baseline: float, wanted: W
     from resdsl.targets.onnx_runtime import NotRunError
 
     note = CPU_ROUNDING if precision is Precision.FP16 else ""
-    if precision is Precision.INT8 and wanted.calibration is not None and not given:
-        x = wanted.calibration[spread(len(wanted.calibration), CALIBRATION_INPUTS)]
-        run = _Run(run.network, run.weights, x, evaluate(run.network, run.weights, x.astype(np.float64)))
-        note = f"on {len(x)} of its calibration inputs"
+    if precision is Precision.INT8 and not given:
+        run, note = _on_calibration(run, wanted)
     compute, shifts = _compiled(run, wanted, wanted.passes, precision)
     try:
         return run.check(name, compute, tolerance, note, shifts, counts_classes=True)
@@ -253,7 +275,65 @@ def _precision_check(run: _Run, precision: Precision, baseline: float, wanted: W
         return Check(name, None, tolerance, str(error), is_required=True)
 
 
+def _on_calibration(run: _Run, wanted: Wanted) -> tuple[_Run, str]:
+    """On some of int8's own inputs, and words for that."""
+    if wanted.calibration is None:
+        return run, ""
+    x = wanted.calibration[spread(len(wanted.calibration), CALIBRATION_INPUTS)]
+    found = _Run(run.network, run.weights, x, evaluate(run.network, run.weights, x.astype(np.float64)))
+    return found, f"on {len(x)} of its calibration inputs"
+
+
+def _opened(wanted: Wanted, network: Network, weights: Weights) -> OpenEngine | None:
+    """The engine in a file, if one is wanted. Raises SpecError before anything is computed, also where none can be built."""
+    match wanted.engine:
+        case None:
+            return None
+        case EngineFile(path, origin):
+            from resdsl.targets.tensorrt.compare import open_engine_of
+
+            return open_engine_of(path, origin, network.name, weights)
+        case EngineOptions():
+            from resdsl.targets.tensorrt.compare import require_engines
+
+            require_engines(wanted.engine)
+            return None
+
+
+def _engine_check(
+    run: _Run, precision: Precision, baseline: float, wanted: Wanted, options: EngineOptions, *, given: bool
+) -> Check:
+    """An engine that is built for this. It gives its output alone, so no unit is named where it is off."""
+    from resdsl.targets.tensorrt.compare import computed_by_built
+
+    note = ""
+    if precision is Precision.INT8 and not given:
+        run, note = _on_calibration(run, wanted)
+    request = Request(
+        run.network,
+        weights=run.weights,
+        passes=tuple(wanted.passes),
+        precision=precision,
+        calibration=wanted.calibration,
+        engine=options,
+    )
+    return _held(run, computed_by_built(request, run.x), baseline, wanted, note)
+
+
+def _held(run: _Run, found: Computed, baseline: float, wanted: Wanted, note: str = "") -> Check:
+    precision = Precision(found.sidecar.precision)
+    kept = None if precision is Precision.FP32 else agreement(found.y, run.y64)
+    if precision is not Precision.FP32 or found.sidecar.tf32:
+        tolerance = _tolerance(Precision.FP16 if precision is Precision.FP32 else precision, baseline, wanted)
+    else:
+        tolerance = FACTOR * baseline + FLOOR
+    name = f"trt {precision.value}{' with TF32' if found.sidecar.tf32 else ''}"
+    notes = "; ".join(filter(None, (found.runtime, note)))
+    return Check(name, relative_error(found.y, run.y64), tolerance, notes, kept)
+
+
 def _tolerance(precision: Precision, baseline: float, wanted: Wanted) -> float:
+    """TF32 has as many bits as fp16."""
     if wanted.tolerance is not None:
         return wanted.tolerance
     explained = FACTOR * (baseline + ROUNDING) * COARSER[precision] if precision in COARSER else float("inf")

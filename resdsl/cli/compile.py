@@ -55,7 +55,7 @@ ONNX_OPTIONS = MODEL_OPTIONS | {"weights", "seed", "compares", "opset", "functio
 @click.option("--opset", type=int, help="ONNX opset.  [default: 21, 22 for bf16]")
 @click.option("--functions", is_flag=True, help="ONNX: one model-local function per distinct unit.")
 @click.option("--external-data", is_flag=True, help="ONNX: weights in OUT.data, as from 2 GiB of them on.")
-@engine_options
+@engine_options()
 def command(
     spec: str,
     target: str,

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import wraps
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -38,7 +38,9 @@ class _Batch(click.ParamType[Batch]):
             sizes = [int(part) for part in parts] * (3 if len(parts) == 1 else 1)
             if 1 <= sizes[0] <= sizes[1] <= sizes[2] <= MOST_BATCH:
                 return Batch(*sizes)
-        return self.fail(f"{value!r} is no batch size such as 8, nor a range such as 1:8:64, up to {MOST_BATCH}", param, ctx)
+        return self.fail(
+            f"{value!r} is no batch size such as 8, nor a range such as 1:8:64, up to {MOST_BATCH}", param, ctx
+        )
 
 
 class _Capabilities(click.ParamType[tuple[str, ...]]):
@@ -53,10 +55,10 @@ class _Capabilities(click.ParamType[tuple[str, ...]]):
         return tuple(dict.fromkeys(f"{match[1]}.{match[2]}" for match in found if match))
 
 
+_BATCH = click.option("--batch", type=_Batch(), metavar="MIN:OPT:MAX", help=f"Engine: batch sizes that it takes, and the one it is fastest at; or one size.  [default: {DEFAULT_BATCH}]")  # fmt: skip
 _OPTIONS = (
     click.option("--builder", type=click.Choice([AUTO, *(each.value for each in Builder)]), default=AUTO, show_default=True, help="Engine: what builds it. auto: TensorRT if it can build here, otherwise TensorRT for RTX, and says so."),
     click.option("--via", type=click.Choice([each.value for each in Via]), default=Via.ONNX.value, show_default=True, help="Engine: from our ONNX model, or from the PyTorch module through torch-tensorrt."),
-    click.option("--batch", type=_Batch(), metavar="MIN:OPT:MAX", help=f"Engine: batch sizes that it takes, and the one it is fastest at; or one size.  [default: {DEFAULT_BATCH}]"),
     click.option("--compute-capability", "compute_capabilities", type=_Capabilities(), metavar="X.Y,…", help="RTX engine: the GPUs that it is for.  [default: all from 8.0 on]"),
     click.option("--hardware-compatible", "hardware", type=click.Choice([each.value for each in Hardware]), help="Engine: also for other GPUs than this one: all from compute capability 8.0 on, or those of the same."),
     click.option("--version-compatible", is_flag=True, help="Engine: also for later versions of TensorRT."),
@@ -83,24 +85,27 @@ ENGINE_OPTIONS = frozenset(
 )
 
 
-def engine_options(function: F) -> F:
-    """The options of an engine, as one argument `engine` of the command."""
+def engine_options(*, takes_batch: bool = True) -> Callable[[F], F]:
+    """The options of an engine, as one argument `engine` of the command. takes_batch: --batch is one of them."""
 
-    @wraps(function)
-    def collapsed(**given: Any) -> Any:
-        mine = {name: given.pop(name) for name in ENGINE_OPTIONS}
-        return function(engine=_options(**mine), **given)
+    def add(function: F) -> F:
+        @wraps(function)
+        def collapsed(**given: Any) -> Any:
+            mine = {name: given.pop(name) for name in ENGINE_OPTIONS if takes_batch or name != "batch"}
+            return function(engine=_options(**mine), **given)
 
-    for option in reversed(_OPTIONS):
-        collapsed = option(collapsed)
-    return collapsed  # pyright: ignore[reportReturnType]
+        for option in reversed((_BATCH, *_OPTIONS) if takes_batch else _OPTIONS):
+            collapsed = option(collapsed)
+        return cast("F", collapsed)
+
+    return add
 
 
 def _options(
     *,
     builder: str,
     via: str,
-    batch: Batch | None,
+    batch: Batch | None = None,
     compute_capabilities: tuple[str, ...] | None,
     hardware: str | None,
     version_compatible: bool,

@@ -12,6 +12,7 @@ from click.core import ParameterSource
 
 from resdsl import api
 from resdsl._version import __version__
+from resdsl.cli.engine_options import ENGINE_OPTIONS, engine_options
 from resdsl.cli.model_options import (
     PRECISIONS,
     Numbers,
@@ -19,6 +20,7 @@ from resdsl.cli.model_options import (
     int8_options,
     pass_options,
     read_inputs,
+    refuse,
     require_images,
     require_int8,
 )
@@ -30,20 +32,26 @@ from resdsl.cli.options import (
     reporting,
     weights_options,
 )
+from resdsl.spec import origin
 from resdsl.targets.precision import Form, Precision
-from resdsl.verify import Report, Wanted, verify
+from resdsl.targets.tensorrt.options import EngineOptions
+from resdsl.verify import EngineFile, Report, Wanted, verify
 from resdsl.weights import CALIBRATED, network_weights
 
+BUILD_OPTIONS = ENGINE_OPTIONS - {"batch"}
+"""--batch counts random inputs here."""
 MAX_INPUTS = 256
 """Of those that --input gives; the reference is slow."""
 
 
 @click.command("verify", no_args_is_help=True)
 @click.argument("spec")
+@click.option("--target", type=click.Choice(["onnx", "trt"]), default="onnx", show_default=True, help="What is compared beside PyTorch: ONNX models, or a TensorRT engine in each --precision, which needs a GPU.")  # fmt: skip
+@click.option("--engine", "engine_file", metavar="FILE", help="With --target trt: this engine, instead of one that is built.")  # fmt: skip
 @network_options
 @weights_options("random-calibrated")
 @pass_options
-@click.option("--precision", "precisions", type=click.Choice(PRECISIONS), multiple=True, help="Also the ONNX model in this precision; may be repeated.")  # fmt: skip
+@click.option("--precision", "precisions", type=click.Choice(PRECISIONS), multiple=True, help="Also the model in this precision; may be repeated.")  # fmt: skip
 @int8_options
 @click.option("--tolerance", type=click.FloatRange(0), help="Most that those may be off.  [default: what the type's rounding explains, at most 0.1; int8: 0.25]")  # fmt: skip
 @click.option(
@@ -53,8 +61,11 @@ MAX_INPUTS = 256
     "--batch", type=click.IntRange(1, 1024), default=4, show_default=True, help="Random inputs to compare on."
 )
 @click.option("--json", "as_json", is_flag=True, help="The report as JSON.")
+@engine_options(takes_batch=False)
 def command(
     spec: str,
+    target: str,
+    engine_file: str | None,
     network: str | None,
     parameters: tuple[str, ...],
     root: Path | None,
@@ -72,6 +83,7 @@ def command(
     inputs: str | None,
     batch: int,
     as_json: bool,
+    engine: EngineOptions,
 ) -> None:
     """Run a network of SPEC in every target that is installed, and behind every pass, on the same input.
 
@@ -82,28 +94,47 @@ def command(
     \b
     resdsl verify specs/preact1001.resnet
     resdsl verify std/resnet110 --network preact110 --weights trained.safetensors --precision fp16
+    resdsl verify std/resnet110 --network preact110 --weights trained.safetensors --target trt --engine preact110.engine
     """
+    _require_about(target, engine_file)
     require_int8(precisions)
     require_images(mean, std, calibration, inputs)
     others = [Precision(precision) for precision in dict.fromkeys(precisions) if precision != Precision.FP32.value]
-    if tolerance is not None and (math.isnan(tolerance) or not others):
+    rounded = others or engine_file is not None or engine.tf32
+    if tolerance is not None and (math.isnan(tolerance) or not rounded):
         raise click.UsageError("--tolerance: a number from 0 on, for the --precision fp16, bf16 or int8 beside it")
     if inputs is not None and click.get_current_context().get_parameter_source("batch") is ParameterSource.COMMANDLINE:
         raise click.UsageError("--input and --batch: one of them says what is compared on")
     with reporting():
         options = library_options(root, max_units)
-        built = api.build(read_spec(spec), network, read_parameters(parameters), options=options)
+        source, given_parameters = read_spec(spec), read_parameters(parameters)
+        built = api.build(source, network, given_parameters, options=options)
+        wanted_engine = engine if target == "trt" else None
+        if engine_file is not None:
+            wanted_engine = EngineFile(engine_file, origin(source, given_parameters, options))
         wanted = Wanted(
             chosen_passes(level, names),
-            others,
+            [Precision(each) for each in dict.fromkeys(precisions)] if target == "trt" else others,
             tolerance,
             read_inputs(calibration, built.input, mean, std),
             Form(form),
+            wanted_engine,
         )
         x = read_inputs(inputs, built.input, mean, std, limit=MAX_INPUTS)
         report = verify(built, network_weights(built, weights or CALIBRATED, seed), x, batch=batch, wanted=wanted)
     click.echo(json.dumps(_document(report), indent=2) if as_json else _text(report))
     raise SystemExit(0 if report.passed else 1)
+
+
+def _require_about(target: str, engine_file: str | None) -> None:
+    """Wrong use: options that say nothing of what is compared."""
+    if target != "trt":
+        refuse({"engine_file", *BUILD_OPTIONS}, "this is for `--target trt`")
+        return
+    refuse(("form",), "an engine is always for TensorRT")
+    if engine_file is not None:
+        built = {"precisions", "calibration", "level", "names", *BUILD_OPTIONS}
+        refuse(built, f"{engine_file} is built already, and says how")
 
 
 def _document(report: Report) -> dict[str, object]:

@@ -1,0 +1,76 @@
+"""What engines compute, for comparison: engines that are built for it, or that lie in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resdsl.diagnostics import fail
+from resdsl.targets.tensorrt.engine import Engine
+from resdsl.targets.tensorrt.gpu import require_gpu
+from resdsl.targets.tensorrt.library import choose, require_builder
+from resdsl.targets.tensorrt.sidecar import Sidecar, digest, read_sidecar, require_origin
+from resdsl.targets.tensorrt.write import build
+
+if TYPE_CHECKING:
+    from resdsl.spec import Origin
+    from resdsl.targets.table import Request
+    from resdsl.targets.tensorrt.options import EngineOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """y: float64, (n, *output). runtime: what computed it, and on what."""
+
+    y: NDArray[np.float64]
+    sidecar: Sidecar
+    runtime: str
+
+
+def require_engines(options: EngineOptions) -> None:
+    """Raises SpecError unless engines can be built and run here."""
+    require_builder(choose(options.builder).builder)
+    require_gpu("running an engine")
+
+
+def computed_by_built(request: Request, x: NDArray[np.float32]) -> Computed:
+    """Builds the engine of a request and computes the outputs of x, (n, *input). Raises SpecError."""
+    built = build(request)
+    return OpenEngine(Engine.from_bytes(built.engine, built.sidecar)).computed(x)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenEngine:
+    """An engine that computes outputs to compare."""
+
+    engine: Engine
+
+    def computed(self, x: NDArray[np.float32]) -> Computed:
+        """The outputs of x, (n, *input), in batches that the engine takes."""
+        import torch
+
+        least, best, _ = self.engine.sidecar.batch
+        found: list[NDArray[np.float32]] = []
+        for at in range(0, len(x), best):
+            part = x[at : at + best]
+            missing = max(0, least - len(part))
+            filled = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)])
+            found.append(self.engine(torch.from_numpy(filled)).numpy()[: len(part)])
+        sidecar = self.engine.sidecar
+        runtime = f"{sidecar.library.title} {self.engine.version} on {self.engine.gpu.name}"
+        return Computed(np.concatenate(found).astype(np.float64), sidecar, runtime)
+
+
+def open_engine_of(path: str, origin: Origin, network: str, weights: Mapping[str, NDArray[np.generic]]) -> OpenEngine:
+    """The engine in a file, which has to be built from this network with these weights. Raises SpecError."""
+    sidecar = read_sidecar(Path(path))
+    require_origin(path, sidecar, origin, network)
+    if sidecar.weights_sha256 != digest(weights):
+        message = f"{path} was built with other weights than these"
+        raise fail("wrong-engine", message, help="give the `--weights` and the `--seed` that it was compiled with")
+    return OpenEngine(Engine.load(path))
