@@ -1,4 +1,4 @@
-"""resdsl: a language for residual networks, compiled to PyTorch and ONNX.
+"""resdsl: a language for residual networks, compiled to PyTorch, ONNX and TensorRT.
 
 >>> import resdsl
 >>> network = resdsl.build("std/preact1001")
@@ -15,7 +15,7 @@ from resdsl._version import __version__
 
 if TYPE_CHECKING:
     from resdsl.analysis.costs import summarise
-    from resdsl.api import build, check, compile, convert_weights, lint, load, parse
+    from resdsl.api import build, check, compile, compile_file, convert_weights, lint, load, parse
     from resdsl.diagnostics import Diagnostic, Edit, Fix, Severity, SpecError
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "build",
     "check",
     "compile",
+    "compile_file",
     "convert_weights",
     "lint",
     "load",
@@ -39,6 +40,7 @@ _HOMES = {
     "build": "resdsl.api",
     "check": "resdsl.api",
     "compile": "resdsl.api",
+    "compile_file": "resdsl.api",
     "convert_weights": "resdsl.api",
     "lint": "resdsl.api",
     "load": "resdsl.api",

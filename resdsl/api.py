@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypedDict, TypeVar, Unpack
 
 from resdsl import spec as specs
 from resdsl.diagnostics import Diagnostic, fail
@@ -19,7 +19,8 @@ from resdsl.spec import Options, Parameter
 from resdsl.syntax import nodes
 from resdsl.syntax.parser import parse_file
 from resdsl.targets.precision import Form, Precision
-from resdsl.targets.table import TARGETS, Request
+from resdsl.targets.table import TARGETS, Request, Written
+from resdsl.targets.tensorrt.options import EngineOptions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -146,6 +147,21 @@ def convert_weights(
     return foreign.convert_weights(built, os.fspath(file), library)[0]
 
 
+class CompileArguments(TypedDict, total=False):
+    """What `compile` and `compile_file` take by name, see there."""
+
+    weights: str | os.PathLike[str] | Mapping[str, NDArray[np.generic]] | None
+    seed: int
+    passes: int | str | Sequence[str] | None
+    precision: str
+    calibration: NDArray[np.floating] | None
+    form: str | None
+    opset: int | None
+    functions: bool
+    engine: EngineOptions | None
+    options: Options | None
+
+
 def compile(
     spec: Spec,
     target: str = "onnx",
@@ -160,18 +176,76 @@ def compile(
     form: str | None = None,
     opset: int | None = None,
     functions: bool = False,
+    engine: EngineOptions | None = None,
     options: Options | None = None,
 ) -> bytes:
     """The bytes of the file that `resdsl compile` would write: torch, onnx or json. Nothing is run for comparison.
 
     The others are of ONNX. passes: a level from 0 (none) to 2, which is the default, or names of passes, several also as one
     text with commas. precision: fp32, fp16, bf16 or int8; int8 needs `calibration`, inputs of (n, *input), and is written
-    for `form`, ort-cpu if not given, or tensorrt. opset, functions: see resdsl.targets.onnx.onnx_model. Raises SpecError,
-    also where an ONNX model needs a second file for its weights, and where an argument says nothing of the target.
+    for `form`, ort-cpu if not given, or tensorrt. opset, functions: see resdsl.targets.onnx.onnx_model. engine: of the target
+    trt, which writes two files: see compile_file. Raises SpecError, also where there is a second file, as for an ONNX model
+    with weights of more than 2 GiB, and where an argument says nothing of the target.
 
     >>> b"class Preact1001(nn.Module)" in compile("std/preact1001", "torch")
     True
     """
+    request = _request(
+        spec,
+        target,
+        network,
+        parameters,
+        weights=weights,
+        seed=seed,
+        passes=passes,
+        precision=precision,
+        calibration=calibration,
+        form=form,
+        opset=opset,
+        functions=functions,
+        engine=engine,
+        options=options,
+    )
+    return TARGETS[target].to_bytes(request)
+
+
+def compile_file(
+    spec: Spec,
+    out: str | os.PathLike[str],
+    target: str = "onnx",
+    network: str | None = None,
+    parameters: Mapping[str, Parameter] | None = None,
+    **arguments: Unpack[CompileArguments],
+) -> Written:
+    """Writes what `resdsl compile -o OUT` would: a file, and where there is one, the second beside it. Whole or not at all.
+
+    The arguments are those of `compile`; Written says what was written, and holds what the command would print. Raises
+    SpecError, and writes nothing then.
+    """
+    from resdsl.writing import writing
+
+    request = _request(spec, target, network, parameters, **arguments)
+    with writing(os.fspath(out)) as output:
+        return TARGETS[target].emit(request, output)
+
+
+def _request(
+    spec: Spec,
+    target: str,
+    network: str | None,
+    parameters: Mapping[str, Parameter] | None,
+    *,
+    weights: str | os.PathLike[str] | Mapping[str, NDArray[np.generic]] | None = None,
+    seed: int = 0,
+    passes: int | str | Sequence[str] | None = None,
+    precision: str = "fp32",
+    calibration: NDArray[np.floating] | None = None,
+    form: str | None = None,
+    opset: int | None = None,
+    functions: bool = False,
+    engine: EngineOptions | None = None,
+    options: Options | None = None,
+) -> Request:
     if target not in TARGETS:
         raise fail("unknown-target", f"there is no target {target!r}", help=f"one of {', '.join(TARGETS)}")
     built = build(spec, network, parameters, options=options)
@@ -190,19 +264,22 @@ def compile(
             raise fail("unused-argument", f"{name}: a {target} file holds no weights and no ONNX")
         if value is not None and name in ("calibration", "form") and chosen is not Precision.INT8:
             raise fail("unused-argument", f"{name}: it is for precision int8 alone")
-    return TARGETS[target].to_bytes(
-        Request(
-            built,
-            weights=_source(weights),
-            seed=seed,
-            opset=opset,
-            functions=functions,
-            passes=_passes(passes),
-            precision=chosen,
-            calibration=None if calibration is None else _samples(calibration, built),
-            form=Form.ORT_CPU if form is None else _choice(Form, form),
-            origin=specs.origin(spec, parameters, _options(options)),
-        )
+    if form is not None and target == "trt":
+        raise fail("unused-argument", "form: an engine is always for TensorRT")
+    if engine is not None and target != "trt":
+        raise fail("unused-argument", f"engine: it is for the target trt, and {target} is no engine")
+    return Request(
+        built,
+        weights=_source(weights),
+        seed=seed,
+        opset=opset,
+        functions=functions,
+        passes=_passes(passes),
+        precision=chosen,
+        calibration=None if calibration is None else _samples(calibration, built),
+        form=Form.ORT_CPU if form is None else _choice(Form, form),
+        origin=specs.origin(spec, parameters, _options(options)),
+        engine=EngineOptions() if engine is None else engine,
     )
 
 

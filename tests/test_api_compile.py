@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -86,3 +87,41 @@ def test_what_does_not_fit_is_a_spec_error(arguments: dict[str, Any], message: s
 def test_what_says_nothing_of_a_target_is_refused(target: str, argument: dict[str, Any]) -> None:
     with pytest.raises(SpecError, match=f"{next(iter(argument))}: a {target} file holds no weights"):
         resdsl.compile(SPEC, target, **argument)
+
+
+@pytest.mark.parametrize("target", ["onnx", "torch", "json"])
+def test_a_file_is_what_the_bytes_are(target: str, tmp_path: Path) -> None:
+    arguments = {"weights": "random-calibrated"} if target == "onnx" else {}
+    written = resdsl.compile_file(SPEC, tmp_path / "out", target, **arguments)
+    data = (tmp_path / "out").read_bytes()
+    assert data == resdsl.compile(SPEC, target, **arguments)
+    assert (written.size, written.beside) == (len(data), None)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_an_engine_is_two_files(tmp_path: Path) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is not installed")
+    from resdsl.targets.tensorrt import Batch, Builder, EngineOptions
+
+    options = EngineOptions(builder=Builder.RTX, batch=Batch(1, 2, 4))
+    written = resdsl.compile_file(SPEC, tmp_path / "m.engine", "trt", precision="fp16", engine=options)
+    assert written.beside == "m.engine.json"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.engine", "m.engine.json"]
+    assert written.size == sum(path.stat().st_size for path in tmp_path.iterdir())
+    assert written.notes[0].endswith("; fp16, batches of 1 to 4, fastest at 2")
+    with pytest.raises(SpecError, match=r"needs a folder to stand in\n = help: .*`resdsl\.compile_file`"):
+        resdsl.compile(SPEC, "trt")
+
+
+def test_what_is_refused_writes_nothing(tmp_path: Path) -> None:
+    from resdsl.targets.tensorrt import EngineOptions
+
+    for target, arguments, words in (
+        ("onnx", {"engine": EngineOptions()}, "engine: it is for the target trt, and onnx is no engine"),
+        ("trt", {"precision": "int8", "form": "ort-cpu"}, "form: an engine is always for TensorRT"),
+        ("trt", {"precision": "fp8"}, "there is no precision 'fp8'"),
+        ("onnx", {"weights": "missing.safetensors"}, "missing.safetensors"),
+    ):
+        with pytest.raises(SpecError, match=words):
+            resdsl.compile_file(SPEC, tmp_path / "out", target, **arguments)
+    assert list(tmp_path.iterdir()) == []

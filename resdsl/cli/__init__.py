@@ -11,15 +11,15 @@ import click
 from resdsl._version import __version__
 
 COMMANDS = {
-    "compile": "Write a network for a target: torch, onnx, json.",
+    "compile": "Write a network for a target: torch, onnx, trt, json.",
     "check": "Say what is wrong with specs.",
     "lint": "Say where networks are not what their author may believe, and mend it.",
     "explain": "Print the page of a rule of the linter.",
     "rules": "List the rules of the linter.",
-    "show": "Show units, shapes, parameters and costs of a network.",
+    "show": "Show units, shapes, parameters and costs of a network, or what is in an engine.",
     "verify": "Compare every target on the same input.",
-    "run": "Compute the output of an ONNX model.",
-    "bench": "Time models in ONNX Runtime.",
+    "run": "Compute the output of an ONNX model or an engine.",
+    "bench": "Time ONNX models and engines.",
     "weights": "Convert weights of other libraries.",
     "completion": "Print the shell's completion script.",
 }
@@ -58,7 +58,7 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="resdsl")
 def main() -> None:
-    """A language for residual networks, compiled to PyTorch and ONNX.
+    """A language for residual networks, compiled to PyTorch, ONNX and TensorRT.
 
     \b
     resdsl check specs/preact1001.resnet

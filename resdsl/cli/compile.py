@@ -32,11 +32,11 @@ from resdsl.cli.options import (
     reporting,
     weights_options,
 )
-from resdsl.cli.writing import is_same_file, writing
 from resdsl.spec import origin, spec_path
 from resdsl.targets.precision import Form, Precision
 from resdsl.targets.table import TARGETS, Request, Target
 from resdsl.targets.tensorrt.options import EngineOptions, Via
+from resdsl.writing import is_same_file, writing
 
 ONNX_OPTIONS = MODEL_OPTIONS | {"weights", "seed", "compares", "opset", "functions", "external_data"}
 """Those that say nothing of a target without weights."""

@@ -10,7 +10,6 @@ import click
 
 from resdsl.cli.lint_files import Job, Mode, Task, Work, encoded
 from resdsl.cli.options import library_options, reporting
-from resdsl.cli.writing import write
 from resdsl.diagnostics import Severity
 from resdsl.linter.config import Asked, Configurations, selection_for
 from resdsl.linter.files import File, Origin, Unreadable, files
@@ -20,6 +19,7 @@ from resdsl.linter.table import RULES
 from resdsl.linter.words import counted
 from resdsl.semantics.lower import DEFAULT_MAX_UNITS
 from resdsl.semantics.program import STANDARD
+from resdsl.writing import write
 
 
 @click.command("lint")

@@ -20,7 +20,6 @@ from typing import TypeAlias
 import click
 
 from resdsl.cli.options import decoded, standard_input
-from resdsl.cli.writing import write
 from resdsl.diagnostics import Diagnostic, Severity, SpecError, fail
 from resdsl.linter.allow import add_allow
 from resdsl.linter.files import NAMELESS, Empty, Excluded, File, Origin, Unreadable, no_document
@@ -31,6 +30,7 @@ from resdsl.linter.told import Told
 from resdsl.semantics.program import read_source
 from resdsl.source import Source
 from resdsl.spec import Options
+from resdsl.writing import write
 
 MANY = 64
 """Files; fewer are linted sooner than a second process starts."""

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from resdsl._version import __version__
 from resdsl.cli.model_options import Numbers, image_options, refuse, require_images, require_threads
 from resdsl.cli.options import reporting
-from resdsl.cli.writing import is_same_file, write
 from resdsl.diagnostics import fail
 from resdsl.network.types import Image
 from resdsl.outputs import WRITERS, numbers, written
@@ -23,6 +22,7 @@ from resdsl.targets.endings import is_engine
 from resdsl.targets.model import OpenModel, least_batch, notes_of, open_model, runtime_of
 from resdsl.targets.onnx_provider import Provider
 from resdsl.targets.onnx_session import Session
+from resdsl.writing import is_same_file, write
 
 RANDOM = re.compile(r"random(?::(\d{1,18}))?")
 

@@ -8,10 +8,10 @@ import click
 
 from resdsl import api
 from resdsl.cli.options import library_options, network_options, read_parameters, read_spec, reporting
-from resdsl.cli.writing import is_same_file, write
 from resdsl.weights.conventions import LIBRARIES
 from resdsl.weights.foreign import convert_weights
 from resdsl.weights.safetensors import write_safetensors
+from resdsl.writing import is_same_file, write
 
 
 @click.group("weights", no_args_is_help=True)

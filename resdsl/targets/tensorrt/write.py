@@ -46,7 +46,7 @@ def emit_engine(request: Request, output: Output) -> Written:
         message = (
             "an engine is checked against a second file beside it before it runs, and that needs a folder to stand in"
         )
-        raise fail("no-sidecar", message, help="`resdsl compile -o NAME.engine` writes both")
+        raise fail("no-sidecar", message, help="`resdsl compile -o NAME.engine` and `resdsl.compile_file` write both")
     built = build(request)
     size = output.stream.write(built.engine)
     name, beside = output.beside(SIDECAR_SUFFIX)

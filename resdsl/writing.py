@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from resdsl.cli.signals import leaving, waiting
 from resdsl.diagnostics import SpecError, fail
+from resdsl.signals import leaving, waiting
 from resdsl.targets.table import Output
 
 

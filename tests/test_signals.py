@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from resdsl.cli.signals import leaving, waiting
-from resdsl.cli.writing import writing
+from resdsl.signals import leaving, waiting
+from resdsl.writing import writing
 
 BEFORE = b"what stood here before"
 WRITES = """
 import time
-from resdsl.cli.writing import writing
+from resdsl.writing import writing
 with writing("out.onnx") as output:
     output.stream.write(b"half")
     output.beside(".data")[1].write(b"half")
