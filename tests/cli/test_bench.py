@@ -17,6 +17,7 @@ from resdsl.bench.machine import machine
 from resdsl.bench.measure import WARM_UP_CALLS, Cell, Timing, measure
 from resdsl.bench.models import Model, measure_models
 from resdsl.cli import main
+from tests.targets.tensorrt.stand_in import Stage, play, write_engine
 
 SPEC = """\
 resnet 1
@@ -248,6 +249,11 @@ def test_a_model_made_for_one_batch(folder: Path) -> None:
         (("small.onnx", "--threads", "1,100000"), 2, "--threads: 100000 are too many for "),
         (("small.onnx", "--seconds", "nan"), 2, "Invalid value for '--seconds': this is not a number"),
         (("small.onnx", "--rounds", "0"), 2, "--rounds"),
+        (("small.onnx", "--cuda-graph"), 2, "--cuda-graph: this is about engines, and there is none"),
+        (("a.engine", "--provider", "cuda"), 2, "--provider: this is about ONNX models, and there are engines alone"),
+        (("a.engine", "--against", "b.plan", "--threads", "1"), 2, "--threads: this is about ONNX models"),
+        (("a.engine", "--network", "small"), 2, "--network: a.engine is compiled already"),
+        (("missing.engine",), 1, "there is no file missing.engine"),
         (("small.onnx", "--seconds", "0"), 2, "--seconds"),
     ],
     ids=lambda value: " ".join(value)[:60] if isinstance(value, tuple) else None,
@@ -265,3 +271,74 @@ def test_interrupted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("resdsl.bench.models.measure", interrupt)
     result = bench("small.onnx", *FAST)
     assert (result.exit_code, result.stdout, result.stderr) == (130, "", "interrupted\n")
+
+
+# Engines, with a stand-in for TensorRT and the GPU
+
+
+@pytest.fixture
+def stage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    """An engine of the stand-in, beside ONNX models that take what it takes."""
+    write_engine(folder / "a.engine")
+    write_engine(folder / "b.plan", batch=(2, 2, 2))
+    text = """
+        <ir_version: 8, opset_import: ["" : 17]> g (float[N, 3, 2, 2] x) => (float[N, 5] y)
+        <float[5] k = {1, 2, 3, 4, 5}, int64[3] axes = {1, 2, 3}, int64[2] row = {-1, 1}>
+        { s = ReduceSum<keepdims = 0>(x, axes) c = Reshape(s, row) y = Mul(c, k) }
+    """
+    (folder / "sums.onnx").write_bytes(onnx.parser.parse_model(text).SerializeToString())
+    return play(monkeypatch)
+
+
+@pytest.mark.parametrize("cuda_graph", [False, True])
+def test_an_engine_beside_an_onnx_model(stage: Stage, cuda_graph: bool) -> None:
+    arguments = ("a.engine", "--against", "sums.onnx", "--batch", "1,8", "--threads", "1,2", "--json", *FAST)
+    result = bench(*arguments, *(["--cuda-graph"] if cuda_graph else []))
+    assert result.exit_code == 0, result.stderr
+    document = json.loads(result.stdout)
+    engine, onnx_model = document["models"]
+    assert engine["runtime"] == {"title": "TensorRT", "version": "10.16.1.11", "device": "NVIDIA H100"}
+    assert (engine["providers"], engine["nodes"], engine["difference"]) == ([], None, None)
+    assert onnx_model["runtime"]["title"] == "ONNX Runtime"
+    assert onnx_model["difference"] < 1e-6
+    assert (document["onnxruntime"], document["provider"]) == (onnx_model["runtime"]["version"], "cpu")
+    keys = [(row["batch"], row["threads"], row["model"]) for row in document["rows"]]
+    assert keys == [(batch, threads, model) for batch in (1, 8) for threads in (1, 2) for model in (0, 1)]
+    assert len(stage.asked("deserialise")) == 1, "threads are no reason to open an engine again"
+    assert len(stage.asked("record")) == (2 if cuda_graph else 0)
+
+
+def test_engines_alone_with_the_batch_they_are_fastest_with(stage: Stage) -> None:
+    result = bench("a.engine", *FAST)
+    head, _, row = result.stdout.splitlines()
+    assert head.startswith("TensorRT 10.16.1.11 on NVIDIA H100; ")
+    assert row.split()[:3] == ["a.engine", "4", "–"]
+    document = json.loads(bench("b.plan", "--json", *FAST).stdout)
+    assert ([row["batch"] for row in document["rows"]], document["onnxruntime"], document["provider"]) == (
+        [2],
+        None,
+        None,
+    )
+
+
+def test_each_runtime_is_told(stage: Stage) -> None:
+    head, _, _, _, *lines = bench("sums.onnx", "--against", "a.engine", *FAST).stdout.splitlines()
+    assert head.startswith("ONNX Runtime ")
+    assert " on cpu and TensorRT 10.16.1.11 on NVIDIA H100; " in head
+    assert lines[0].startswith("sums.onnx: ONNX Runtime ")
+    assert lines[1] == "a.engine: TensorRT 10.16.1.11 on NVIDIA H100"
+    assert lines[2].startswith("a.engine: its output differs by ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("a.engine", "--batch", "4,9"), "the input has a batch of 9, and a.engine takes batches of 1 to 8"),
+        (("a.engine", "--against", "b.plan"), "b.plan takes (2, 3, 2, 2), and (4, 3, 2, 2) is asked for\n = help: `--batch 2`"),
+        (("small.onnx", "--against", "a.engine"), "a.engine takes (batch, 3, 2, 2), and (1, 3, 8, 8) is asked for"),
+    ],
+)  # fmt: skip
+def test_batches_and_inputs_that_an_engine_does_not_take(stage: Stage, arguments: tuple[str, ...], words: str) -> None:
+    result = bench(*arguments, *FAST)
+    assert words in result.stderr
+    assert (result.exit_code, result.stdout) == (1, "")

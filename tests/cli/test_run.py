@@ -20,7 +20,10 @@ import resdsl
 from resdsl.cli import main
 from resdsl.network.evaluate import evaluate
 from resdsl.spec import build
+from resdsl.targets.tensorrt.options import Builder
 from resdsl.weights import network_weights
+from tests.targets.tensorrt.stand_in import SAMPLE, play, write_engine
+from tests.targets.tensorrt.stand_in import expected as summed
 
 SPEC = """\
 resnet 1
@@ -262,6 +265,11 @@ def test_what_is_wrong_is_said_and_nothing_is_written(folder: Path, arguments: t
         (("small.onnx", "x.npy", "--threads", "0"), "--threads"),
         (("small.onnx", "x.npy", "--threads", "100000"), "--threads: 100000 are too many for "),
         (("small.onnx",), "Missing argument"),
+        (
+            ("small.engine", "x.npy", "--provider", "cuda"),
+            "--provider: this is about ONNX models, and small.engine is an engine",
+        ),
+        (("small.plan", "x.npy", "--threads", "2"), "--threads: this is about ONNX models"),
     ],
     ids=lambda value: " ".join(value)[:60] if isinstance(value, tuple) else None,
 )
@@ -328,3 +336,72 @@ def test_converted_weights_do_not_replace_what_they_are_made_of(folder: Path) ->
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 2
     assert (folder / "w.safetensors").read_bytes() == b"kept"
+
+
+# Engines, with a stand-in for TensorRT and the GPU
+
+
+@pytest.fixture
+def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
+    """Puts a small.engine and its x.npy in place; gives x."""
+    play(monkeypatch, gpu="NVIDIA H200", device="cpu:0")
+    write_engine(tmp_path / "small.engine")
+    x = np.random.default_rng(0).standard_normal((2, *SAMPLE), np.float32)
+    np.save(tmp_path / "x.npy", x)
+    monkeypatch.chdir(tmp_path)
+    return x
+
+
+NOTE = (
+    "small.engine was built on NVIDIA H100, and its kernels were chosen there; "
+    "this is NVIDIA H200, compute capability 9.0\n"
+)
+
+
+def test_an_engine_prints_its_classes(engine: np.ndarray) -> None:
+    result = run("small.engine", "x.npy", "--top", "1")
+    assert (result.exit_code, result.stderr) == (0, NOTE)
+    best = summed(engine).argmax(1)
+    assert [line.split()[:3] for line in result.stdout.splitlines()] == [
+        ["sample", f"{number}:", str(each)] for number, each in enumerate(best)
+    ]
+
+
+def test_an_engine_writes_its_outputs(engine: np.ndarray) -> None:
+    result = run("small.engine", "x.npy", "-o", "y.npz")
+    assert (result.exit_code, result.stderr) == (0, f"{NOTE}y.npz: output 2x5\n")
+    with np.load("y.npz") as arrays:
+        np.testing.assert_allclose(arrays["output"], summed(engine), rtol=1e-6)
+
+
+def test_the_document_of_an_engine(engine: np.ndarray) -> None:
+    document = json.loads(run("small.engine", "random:3", "--json").stdout)
+    assert document["runtime"] == {"title": "TensorRT", "version": "10.16.1.11", "device": "NVIDIA H200"}
+    assert (document["onnxruntime"], document["provider"], document["providers"]) == (None, None, [])
+    assert (document["model"], document["output"], document["shape"]) == ("small.engine", "output", [1, 5])
+
+
+def test_random_input_is_the_least_batch(engine: np.ndarray) -> None:
+    write_engine(Path("four.engine"), batch=(4, 6, 8))
+    assert len(run("four.engine", "random").stdout.splitlines()) == 4
+
+
+def test_an_engine_that_does_not_run_is_refused(engine: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.save("many.npy", np.zeros((9, *SAMPLE), np.float32))
+    write_engine(Path("old.engine"), version="10.1.0.27")
+    write_engine(Path("rtx.engine"), Builder.RTX)
+    Path("cut.engine").write_bytes(b"stand")
+    monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
+    for arguments, words in (
+        (("small.engine", "many.npy"), "many.npy has a batch of 9, and small.engine takes batches of 1 to 8"),
+        (("old.engine", "x.npy"), "old.engine was built with TensorRT 10.1.0.27, and 10.16.1.11 is installed"),
+        (
+            ("rtx.engine", "x.npy"),
+            "this needs TensorRT for RTX, which is not installed\n = help: pip install 'resdsl[rtx]'",
+        ),
+        (("cut.engine", "x.npy"), "there is no cut.engine.json beside the engine"),
+        (("missing.plan", "x.npy"), "there is no file missing.plan"),
+    ):
+        result = run(*arguments)
+        assert words in result.stderr
+        assert (result.exit_code, result.stdout) == (1, "")

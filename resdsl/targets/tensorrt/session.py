@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from resdsl.diagnostics import SpecError, fail
 from resdsl.targets.onnx_port import Array, Port
 from resdsl.targets.tensorrt.engine import Engine
 from resdsl.targets.tensorrt.sidecar import Tensor
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,7 @@ class EngineSession:
         import torch
 
         try:
-            y = self.engine(torch.from_numpy(x)).numpy()
+            y = self.engine(_tensor(x)).numpy()
         except torch.OutOfMemoryError as error:
             raise self._too_large(error) from None
         return {self.outputs[0].name: y}
@@ -58,7 +62,7 @@ class EngineSession:
 
         engine = self.engine
         try:
-            on_gpu = torch.from_numpy(x).to(engine.device)
+            on_gpu = _tensor(x).to(engine.device)
         except torch.OutOfMemoryError as error:
             raise self._too_large(error) from None
 
@@ -74,6 +78,14 @@ class EngineSession:
     def _too_large(self, error: Exception) -> SpecError:
         message = f"{self.name} finds no memory on the GPU: {str(error).splitlines()[0]}"
         return fail("out-of-memory", message, help="a smaller batch")
+
+
+def _tensor(x: Array) -> torch.Tensor:
+    import torch
+
+    return torch.from_numpy(
+        np.require(x, requirements="W")
+    )  # PyTorch has no tensors that are read alone, and warns of them
 
 
 def open_session(path: str | os.PathLike[str], *, cuda_graph: bool = False) -> EngineSession:

@@ -117,9 +117,11 @@ def _parsed(text: str, path: Path, again: str) -> Sidecar:
         message = f"{path} has format {document['format']}, and this resdsl reads {FORMAT}"
         raise fail("wrong-sidecar", message, help="compile the engine again with this version of resdsl")
     problem = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(document))
-    if problem is not None:
-        message = f"{path} does not describe an engine: {problem.json_path}: {problem.message}"
-        raise fail("wrong-sidecar", message, help=again)
+    wrong = f"{problem.json_path}: {problem.message}" if problem is not None else ""
+    if not wrong and document["batch"] != sorted(document["batch"]):
+        wrong = f"$.batch: {', '.join(map(str, document['batch']))} are not in order"
+    if wrong:
+        raise fail("wrong-sidecar", f"{path} does not describe an engine: {wrong}", help=again)
     return _sidecar(document)
 
 
