@@ -16,7 +16,7 @@ COMMANDS = {
     "lint": "Say where networks are not what their author may believe, and mend it.",
     "explain": "Print the page of a rule of the linter.",
     "rules": "List the rules of the linter.",
-    "show": "Show units, shapes and costs of a network, or what an engine holds.",
+    "show": "Show units, shapes and costs of a network, layers of an engine.",
     "verify": "Compare every target on the same input.",
     "run": "Compute the output of an ONNX model or an engine.",
     "bench": "Time ONNX models and engines.",
