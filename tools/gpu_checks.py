@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from gpu_cases import CASES, Case, Numbers, calm_weights
 from gpu_open import attempt
+from gpu_problem import Array, Problem
 from gpu_rows import Check, Plan, Rows, Skipped, Task
-from gpu_ways import EAGER, WAYS, Array, Family, Problem
+from gpu_ways import EAGER, WAYS, Family
 from numpy.typing import NDArray
 
 from resdsl.network.difference import FACTOR, FLOOR, relative_error

@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
-import platform
 import subprocess
 import sys
 from dataclasses import asdict
@@ -44,15 +43,14 @@ def environment() -> tuple[Document, list[Document]]:
     """What there is; and what is missing, each as `what` and `why`."""
     started = {name: _probe(name) for name in INSTALLED_BY if importlib.util.find_spec(name)}
     said = {name: _answer(process) for name, process in started.items()}
-    installed = {distribution.name: distribution.version for distribution in metadata.distributions()}
+    installed = {each.name.lower().replace("_", "-"): each.version for each in metadata.distributions()}
     found: Document = {
         **asdict(machine()),
-        "system": platform.system(),
         "commit": _commit(),
         "versions": {name: installed[name] for name in VERSIONS if name in installed},
         "libraries": said,
         "gpu": said.get("torch", {}).get("gpu"),
-        "nvidia_smi": _smi(),
+        "nvidia_smi": _smi(said.get("torch", {}).get("gpu")),
     }
     return found, _missing(said)
 
@@ -116,13 +114,17 @@ def _library(name: str) -> Document:
                 "compute_capability": f"{properties.major}.{properties.minor}",
                 "memory_bytes": properties.total_memory,
                 "multiprocessors": properties.multi_processor_count,
+                "uuid": str(properties.uuid),
             }
     return found
 
 
-def _smi() -> dict[str, str] | None:
-    """What nvidia-smi says of the first GPU, before anything runs."""
-    command = ["nvidia-smi", f"--query-gpu={','.join(SMI_FIELDS)}", "--format=csv,noheader", "--id=0"]
+def _smi(gpu: Document | None) -> dict[str, str] | None:
+    """What nvidia-smi says of PyTorch's first GPU, before anything runs."""
+    if gpu is None:
+        return None
+    uuid = gpu.pop("uuid").removeprefix("GPU-")  # it is no one's business but nvidia-smi's
+    command = ["nvidia-smi", f"--query-gpu={','.join(SMI_FIELDS)}", "--format=csv,noheader", f"--id=GPU-{uuid}"]
     said = _output(command)
     return dict(zip(SMI_FIELDS, said.split(", "), strict=False)) if said else None
 

@@ -22,32 +22,25 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
-import signal
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from gpu_cases import CASES
 from gpu_environment import environment, families, has_provider
 from gpu_markdown import markdown
-from gpu_rows import LISTS, Document, Failed, Plan, Row, Rows, Skipped, Task
+from gpu_processes import Report, run, write_whole
+from gpu_rows import Document, Plan, Task
 from gpu_ways import WAYS, Family
 
 from resdsl.targets.onnx_provider import Provider
 
-WORKER = [sys.executable, str(Path(__file__).with_name("gpu_worker.py"))]
 BUDGET = 420
-GRACE = 10
-"""Seconds beyond its time after which a process is ended."""
-LOOK = 2
-"""Seconds between two looks at what a process has written."""
 SECONDS, ROUNDS = 0.4, 5
 QUICK_SECONDS, QUICK_ROUNDS = 0.01, 2
 CHECKED_BATCH = 8
@@ -99,114 +92,6 @@ class Stage:
 STAGES = (Stage("checks", 0.40), Stage("speed", 0.60), Stage("training", 0.75), Stage("speed", 1.0, compiles=True))
 
 
-class Report:
-    """The report as far as it is known, in its two files."""
-
-    def __init__(self, head: Document, folder: Path, name: str) -> None:
-        self.folder, self.name = folder, name
-        self.start = time.time()
-        self.document: Document = {**head, "seconds": 0.0, "is_complete": False} | {each: [] for each in LISTS.values()}
-
-    def add(self, row: Row) -> None:
-        self.document[LISTS[type(row).__name__]].append(asdict(row))
-
-    def add_document(self, row: Document) -> None:
-        kind = row.pop("row")
-        if kind in LISTS:
-            self.document[LISTS[kind]].append(row)
-
-    def write(self) -> None:
-        self.document["seconds"] = time.time() - self.start
-        write_whole(self.folder / f"{self.name}.json", json.dumps(self.document, indent=1, allow_nan=False) + "\n")
-        write_whole(self.folder / f"{self.name}.md", markdown(self.document))
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Replaces the file, whole or not at all."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        Path(name).chmod(0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def run(plan: Plan, report: Report) -> None:
-    """Does the plan's tasks. Where the process ends before they are done, the one at work is told, and another process does the rest."""
-    tasks = plan.tasks
-    while tasks:
-        part, family = tasks[0].part, tasks[0].family
-        if plan.is_over:
-            for task in tasks:
-                report.add(Skipped(part, str(task), "no time was left"))
-            return
-        print(f"{part}: {family}, {plan.left:.0f} s …", file=sys.stderr, flush=True)
-        begun, why = _process(replace(plan, tasks=tasks), report)
-        report.write()
-        if why is None:
-            return
-        report.add(Failed(part, str(begun[-1]) if begun else f"{family}: all", why))
-        tasks = tasks[len(begun) :] if begun else ()
-
-
-def _process(plan: Plan, report: Report) -> tuple[list[Task], str | None]:
-    """The tasks that it began, and why it ended before it was done."""
-    rows, asked = Rows(plan.work / "rows.jsonl"), plan.work / "plan.json"
-    rows.path.unlink(missing_ok=True)
-    asked.write_text(plan.to_json(), encoding="utf-8")
-    variables = {"TORCHINDUCTOR_CACHE_DIR": str(plan.work / "inductor"), "TRITON_CACHE_DIR": str(plan.work / "triton")}
-    if plan.device == "cpu":
-        variables["OMP_WAIT_POLICY"] = "passive"  # threads that wait busily take the cores from what they wait for
-    said = plan.work / "said.txt"
-    with said.open("w") as stream:
-        process = subprocess.Popen(
-            [*WORKER, str(asked), str(rows.path)],
-            stdout=stream,
-            stderr=stream,
-            env={**os.environ, **variables},
-            start_new_session=True,
-        )
-    taken, begun, is_stopped = 0, list[Task](), False
-    try:
-        while True:
-            is_done = process.poll() is not None
-            found = rows.read()
-            for row in found[taken:]:
-                if row["row"] == "Started":
-                    begun.append(Task(**row["task"]))
-                report.add_document(row)
-            if len(found) > taken:
-                report.write()
-            taken = len(found)
-            if is_done:
-                break
-            if plan.left < -GRACE and not is_stopped:
-                is_stopped = True
-                os.killpg(process.pid, signal.SIGKILL)  # with the compilers that it started
-            _wait(process)
-    except BaseException:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        raise
-    if is_stopped:
-        return begun, "stopped: its time was over"
-    if process.returncode == 0:
-        return begun, None
-    last = ([*said.read_text(errors="replace").strip().splitlines()] or ["it said nothing"])[-1]
-    return begun, f"the process ended with {process.returncode}: {last[:400]}"
-
-
-def _wait(process: subprocess.Popen[bytes]) -> None:
-    try:
-        process.wait(LOOK)
-    except subprocess.TimeoutExpired:
-        return
-
-
 def main(given: list[str] | None = None) -> int:
     options = arguments().parse_args(given)
     if options.summarise:
@@ -214,7 +99,7 @@ def main(given: list[str] | None = None) -> int:
         return 0
     start = time.time()
     found, missing = environment()
-    if not families(found) or Family.TORCH not in families(found):
+    if Family.TORCH not in families(found):
         why = next(each["why"] for each in missing if each["what"] == "torch")
         raise SystemExit(f"every part of the report computes beside PyTorch, which is {why}")
     if options.device == "cuda" and found["gpu"] is None:
@@ -232,8 +117,8 @@ def main(given: list[str] | None = None) -> int:
         "environment": found,
         "missing": missing,
     }
-    report = Report(head, options.out, report_name(found, date, options))
-    report.start = start
+    report = Report(head, options.out, report_name(found, date, options), start)
+    report.write()
     with tempfile.TemporaryDirectory(prefix="gpu_report.") as folder:
         for stage in STAGES:
             run_stage(stage, report, start, Path(folder), options)

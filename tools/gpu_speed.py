@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import gc
 import time
 from dataclasses import dataclass
 
 from gpu_cases import CASES, Case, Numbers
 from gpu_open import attempt
+from gpu_problem import Problem
 from gpu_rows import Plan, Rows, Skipped, Speed, Task
-from gpu_ways import EAGER, WAYS, Family, Problem, Way
+from gpu_ways import EAGER, WAYS, Family, Way
 
 from resdsl.bench.measure import Cell, Timing, measure
 from resdsl.network.evaluate import random_input
@@ -32,11 +32,45 @@ class Timed:
 def time_ways(task: Task, plan: Plan, rows: Rows) -> None:
     """Times a family's ways beside the eager ones."""
     case, family = CASES[task.network], Family(task.family)
-    if family is Family.WHOLE and case.slow_compile and not plan.quick:
+    if family is Family.WHOLE and case.slow_compile:
         rows.tell(Skipped(PART, f"{case.network}: compiled", f"{case.slow_compile}; its units are compiled instead"))
         return
-    _time_batch(case, family, _wanted(family, plan.device), task.batch, plan, rows)
-    _release()
+    timed = _opened(case, task, plan, rows)
+    if family is not Family.TORCH and all(each.way is EAGER for each in timed):
+        return  # there is nothing to time beside it
+    cells = [each.cell for each in timed]
+    timings = attempt(lambda: measure(cells, plan.rounds, seconds=plan.seconds), PART, str(task), rows) or []
+    found = list(zip(timed, timings, strict=False))
+    eager = {each.numbers: timing for each, timing in found if each.way is EAGER}
+    for each, timing in found:
+        beside = eager.get(_against(each.numbers))
+        if beside is None:
+            rows.tell(Skipped(PART, each.name, "the eager way in the same numbers did not run"))
+        else:
+            rows.tell(_row(task, each, timing, beside))
+
+
+def _opened(case: Case, task: Task, plan: Plan, rows: Rows) -> list[Timed]:
+    """The ways that compute here, each called once."""
+    network = case.build(quick=plan.quick)
+    weights, x = initial_weights(network), random_input(network, task.batch, 1)
+    timed: list[Timed] = []
+    for way, numbers in _wanted(Family(task.family), plan.device):
+        name = f"{case.network}: {way.name}, {numbers.value}, batch {task.batch}"
+        if plan.is_over:
+            rows.tell(Skipped(PART, name, "no time was left"))
+            continue
+        start = time.perf_counter()
+
+        def opened(way: Way = way, numbers: Numbers = numbers) -> Cell:
+            found = way.open(Problem(network, weights, x, numbers, plan.device, plan.work))
+            found.call()
+            return Cell(way.name, task.batch, found.call)
+
+        cell = attempt(opened, PART, name, rows)
+        if cell is not None:
+            timed.append(Timed(way, numbers, name, cell, time.perf_counter() - start))
+    return timed
 
 
 def _wanted(family: Family, device: str) -> list[tuple[Way, Numbers]]:
@@ -54,49 +88,11 @@ def _against(numbers: Numbers) -> Numbers:
     return Numbers.FP16 if numbers is Numbers.INT8 else numbers
 
 
-def _time_batch(
-    case: Case, family: Family, wanted: list[tuple[Way, Numbers]], batch: int, plan: Plan, rows: Rows
-) -> None:
-    network = case.build(quick=plan.quick)
-    weights, x = initial_weights(network), random_input(network, batch, 1)
-    timed: list[Timed] = []
-    for way, numbers in wanted:
-        name = f"{case.network}: {way.name}, {numbers.value}, batch {batch}"
-        if plan.is_over:
-            rows.tell(Skipped(PART, name, "no time was left"))
-            continue
-        start = time.perf_counter()
-
-        def opened(way: Way = way, numbers: Numbers = numbers) -> Cell:
-            found = way.open(Problem(network, weights, x, numbers, plan.device, plan.work))
-            found.call()
-            return Cell(way.name, batch, found.call)
-
-        cell = attempt(opened, PART, name, rows)
-        if cell is not None:
-            timed.append(Timed(way, numbers, name, cell, time.perf_counter() - start))
-    if all(each.way is EAGER for each in timed) and family is not Family.TORCH:
-        return  # there is nothing to time beside it
-    timings = attempt(
-        lambda: measure([each.cell for each in timed], plan.rounds, seconds=plan.seconds),
-        PART,
-        f"{case.network}: {family.value}, batch {batch}",
-        rows,
-    )
-    eager = {each.numbers: timing for each, timing in zip(timed, timings or [], strict=False) if each.way is EAGER}
-    for each, timing in zip(timed, timings or [], strict=False):
-        beside = eager.get(_against(each.numbers))
-        if beside is None:
-            rows.tell(Skipped(PART, each.name, "the eager way in the same numbers did not run"))
-        else:
-            rows.tell(_row(case, family, each, timing, beside))
-
-
-def _row(case: Case, family: Family, timed: Timed, timing: Timing, beside: Timing) -> Speed:
+def _row(task: Task, timed: Timed, timing: Timing, beside: Timing) -> Speed:
     lower, upper = timing.quartiles
     return Speed(
-        network=case.network,
-        family=family.value,
+        network=task.network,
+        family=task.family,
         way=timed.way.name,
         numbers=timed.numbers.value,
         batch=timing.cell.samples,
@@ -109,12 +105,3 @@ def _row(case: Case, family: Family, timed: Timed, timing: Timing, beside: Timin
         opened_in=timed.opened_in,
         rounds=timing.rounds,
     )
-
-
-def _release() -> None:
-    """Gives the GPU's memory back, that batches do not add up."""
-    import torch
-
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from gpu_cases import CASES, Case, Numbers
 from gpu_open import attempt
 from gpu_rows import Plan, Rows, Skipped, Task, Training
-from gpu_ways import synchronise, tf32, torch_dtype
+from gpu_torch import synchronise, tf32, torch_dtype
 
 from resdsl.bench.measure import Cell, measure
 from resdsl.network.evaluate import random_input

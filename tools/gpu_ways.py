@@ -10,25 +10,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from gpu_cases import Numbers, units
-from numpy.typing import NDArray
+from gpu_cases import Numbers
+from gpu_problem import Opened, Problem
+from gpu_torch import compiled, compiled_units, eager, graph, graph_of_compiled_units
 
-from resdsl.network.initial import Weights
-from resdsl.network.network import Network
 from resdsl.passes.table import DEFAULT_LEVEL, passes_of
 from resdsl.targets.onnx_provider import Provider
 from resdsl.targets.table import TARGETS, Request
 from resdsl.targets.tensorrt.options import Batch, Builder, EngineOptions, Via
 
 if TYPE_CHECKING:
-    import torch
-    from torch import Tensor, nn
-
-Array = NDArray[np.floating[Any]]
+    from torch import Tensor
 
 
 class Family(Enum):
@@ -56,26 +51,6 @@ class Family(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
-    """What a way is to compute. x: (batch, *input). device: PyTorch's name of it. work: a folder for what is kept."""
-
-    network: Network
-    weights: Weights
-    x: NDArray[np.float32]
-    numbers: Numbers
-    device: str
-    work: Path
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """call: computes the output to its end, to be timed. output: computes it, as float64."""
-
-    call: Callable[[], object]
-    output: Callable[[], Array]
-
-
-@dataclass(frozen=True, slots=True)
 class Way:
     """checked, timed: the numbers in which it is held against the reference, and timed. on: the devices that it is for."""
 
@@ -95,126 +70,6 @@ class Way:
 
 def _possible(numbers: tuple[Numbers, ...], device: str) -> list[Numbers]:
     return [each for each in numbers if device == "cuda" or each is not Numbers.TF32]
-
-
-# PyTorch
-
-
-def tf32(numbers: Numbers) -> None:
-    """Lets PyTorch multiply float32 in TF32, or not."""
-    import torch
-
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = numbers is Numbers.TF32
-
-
-def torch_dtype(numbers: Numbers) -> torch.dtype:
-    import torch
-
-    match numbers:
-        case Numbers.FP64:
-            return torch.float64
-        case Numbers.FP16:
-            return torch.float16
-        case Numbers.BF16:
-            return torch.bfloat16
-        case _:
-            return torch.float32
-
-
-def synchronise(device: str) -> None:
-    """Waits until all that was asked of the device is done."""
-    import torch
-
-    if device == "cuda":
-        torch.cuda.synchronize()
-
-
-def eager(problem: Problem) -> Opened:
-    return _torch(problem, *_module(problem))
-
-
-def compiled_units(problem: Problem) -> Opened:
-    """Each unit compiled by itself: equal units share what is compiled, so that depth costs nothing."""
-    module, x = _module(problem)
-    _compile_units(module)
-    return _torch(problem, module, x)
-
-
-def compiled(problem: Problem) -> Opened:
-    import torch
-
-    module, x = _module(problem)
-    return _torch(problem, torch.compile(module, dynamic=False), x)
-
-
-def graph(problem: Problem) -> Opened:
-    """All kernels of the eager way as one CUDA graph."""
-    return _captured(problem, *_module(problem))
-
-
-def graph_of_compiled_units(problem: Problem) -> Opened:
-    module, x = _module(problem)
-    _compile_units(module)
-    return _captured(problem, module, x)
-
-
-def _module(problem: Problem) -> tuple[nn.Module, Tensor]:
-    """In types of 16 bits with channels last, which is what tensor cores read."""
-    import torch
-
-    from resdsl.targets.torch_module import torch_module
-
-    halves = problem.numbers in (Numbers.FP16, Numbers.BF16)
-    layout = torch.channels_last if halves else torch.contiguous_format
-    place = {"device": problem.device, "dtype": torch_dtype(problem.numbers), "memory_format": layout}
-    module = torch_module(problem.network, problem.weights).eval().requires_grad_(False)
-    return module.to(**place), torch.from_numpy(problem.x).to(**place)
-
-
-def _compile_units(module: nn.Module) -> None:
-    import torch
-
-    torch._dynamo.config.recompile_limit = 256  # of one function: each shape of its units is another compilation
-    for unit in units(module):
-        unit.compile(dynamic=False)
-
-
-def _torch(problem: Problem, function: Callable[[Tensor], Tensor], x: Tensor) -> Opened:
-    import torch
-
-    def call() -> Tensor:
-        tf32(problem.numbers)
-        with torch.no_grad():
-            y = function(x)
-        synchronise(problem.device)
-        return y
-
-    return Opened(call, lambda: call().double().cpu().numpy())
-
-
-def _captured(problem: Problem, function: Callable[[Tensor], Tensor], x: Tensor) -> Opened:
-    import torch
-
-    tf32(problem.numbers)
-    aside = torch.cuda.Stream()
-    aside.wait_stream(torch.cuda.current_stream())
-    with torch.no_grad(), torch.cuda.stream(aside):
-        for _ in range(3):  # kernels are chosen and compiled before they are captured
-            function(x)
-    torch.cuda.current_stream().wait_stream(aside)
-    recorded = torch.cuda.CUDAGraph()
-    with torch.no_grad(), torch.cuda.graph(recorded):
-        y = function(x)
-
-    def call() -> Tensor:
-        recorded.replay()
-        torch.cuda.synchronize()
-        return y
-
-    return Opened(call, lambda: call().double().cpu().numpy())
-
-
-# ONNX Runtime and TensorRT
 
 
 def onnx_runtime(provider: Provider, problem: Problem) -> Opened:
