@@ -13,7 +13,7 @@ from resdsl.diagnostics import Diagnostic, SpecError
 from resdsl.targets.tensorrt import Engine
 from resdsl.targets.tensorrt.layers import Group, Layer, Summary, read_layers, summarise
 from resdsl.targets.tensorrt.options import Builder
-from resdsl.targets.tensorrt.sidecar import Sidecar, Tensor, read_engine
+from resdsl.targets.tensorrt.sidecar import Sidecar, Tensor, gpus_of, read_engine
 
 ELSEWHERE = ("missing-library", "missing-gpu", "old-driver", "wrong-engine")
 """Codes of what keeps an engine from being loaded on this machine, and is no defect of the engine."""
@@ -96,7 +96,8 @@ def _made(sidecar: Sidecar) -> list[tuple[str, str]]:
     spec = f"spec {sidecar.spec_sha256[:12]}, " if sidecar.spec_sha256 else ""
     parameters = ", ".join(f"{key}={value}" for key, value in sidecar.parameters.items())
     rows = [
-        ("for", _gpus(sidecar)),
+        ("for", gpus_of(sidecar)),
+        ("on", sidecar.platform if sidecar.library is Builder.TENSORRT else ""),
         ("from", f"{spec}weights {sidecar.weights_sha256[:12]}, through {sidecar.via}, by resdsl {sidecar.resdsl}"),
         ("with", parameters),
         ("passes", ", ".join(sidecar.passes)),
@@ -106,15 +107,6 @@ def _made(sidecar: Sidecar) -> list[tuple[str, str]]:
         ("file", _size(sidecar.size)),
     ]
     return [(name, value) for name, value in rows if value]
-
-
-def _gpus(sidecar: Sidecar) -> str:
-    capabilities = ", ".join(sidecar.compute_capabilities)
-    if sidecar.gpu:
-        return f"{sidecar.gpu}, compute capability {capabilities}; {sidecar.platform}"
-    if sidecar.library is Builder.RTX and not capabilities:
-        return "RTX GPUs of compute capability 8.0 and later"
-    return f"GPUs of compute capability {capabilities}"
 
 
 def _options(sidecar: Sidecar) -> list[str]:

@@ -50,7 +50,7 @@ def test_an_engine_and_what_stands_beside_it(folder: Path) -> None:
     engine, beside = Path("m.engine").read_bytes(), Path("m.engine.json").read_text(encoding="utf-8")
     assert lines[0] == f"m.engine: small, {len(engine) + len(beside):,} bytes, m.engine.json beside it"
     assert re.fullmatch(
-        r"  built by TensorRT for RTX [\d.]+ \(TensorRT is not installed\) for compute capability 8\.6, 8\.9; "
+        r"  built by TensorRT for RTX [\d.]+ \(TensorRT is not installed\) for GPUs of compute capability 8\.6, 8\.9; "
         r"fp16, batches of 2 to 16, fastest at 4",
         lines[1],
     )

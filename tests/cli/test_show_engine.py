@@ -233,7 +233,7 @@ def test_what_an_engine_is_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert "  for     RTX GPUs of compute capability 8.0 and later\n" in run(written(tmp_path, rtx)).stdout
     named = replace(rtx, compute_capabilities=("8.9", "12.0"), spec_sha256=None, workspace=None, hardware="ampere+")
     shown = run(written(tmp_path, named)).stdout
-    assert "  for     GPUs of compute capability 8.9, 12.0\n" in shown
+    assert "  for     GPUs of compute capability 8.0 and later\n" in shown
     assert "  from    weights 77ab77ab77ab, through onnx, by resdsl 0.1.0\n" in shown
     assert "  options --hardware-compatible ampere+\n" in shown
     assert "  with  " not in shown

@@ -174,6 +174,16 @@ def _given(parameters: Mapping[str, str]) -> str:
     return ", ".join(f"-p {name}={value}" for name, value in parameters.items()) or "no parameters"
 
 
+def gpus_of(sidecar: Sidecar) -> str:
+    """Which GPUs the engine is for, in words."""
+    capabilities = ", ".join(sidecar.compute_capabilities)
+    if sidecar.hardware == Hardware.AMPERE_PLUS.value:
+        return "GPUs of compute capability 8.0 and later"
+    if sidecar.library is Builder.RTX and not capabilities:
+        return "RTX GPUs of compute capability 8.0 and later"
+    return f"{sidecar.gpu or 'GPUs of'}{',' if sidecar.gpu else ''} compute capability {capabilities}"
+
+
 def require_runs(name: str, sidecar: Sidecar, version: str, gpu: Gpu) -> tuple[str, ...]:
     """What is to be known about running the engine here: with its library in this version, on this GPU.
 
@@ -191,7 +201,7 @@ def require_runs(name: str, sidecar: Sidecar, version: str, gpu: Gpu) -> tuple[s
             "wrong-engine", message, help=f"it runs in {sidecar.version}{later}: `{pinned}`, or compile it again"
         )
     if not _runs_on(sidecar, gpu.compute_capability):
-        message = f"{name} was built for {_gpus(sidecar)}, and this is {gpu}"
+        message = f"{name} was built for {gpus_of(sidecar)}, and this is {gpu}"
         raise fail("wrong-engine", message, help=_for_this(sidecar, gpu))
     if sidecar.gpu not in (None, gpu.name) and sidecar.hardware is None:
         return (f"{name} was built on {sidecar.gpu}, and its kernels were chosen there; this is {gpu}",)
@@ -211,18 +221,9 @@ def _runs_on(sidecar: Sidecar, capability: str) -> bool:
     return capability in sidecar.compute_capabilities
 
 
-def _gpus(sidecar: Sidecar) -> str:
-    if sidecar.hardware == Hardware.AMPERE_PLUS.value:
-        return "compute capability 8.0 and later"
-    if sidecar.library is Builder.RTX and not sidecar.compute_capabilities:
-        return f"compute capability {', '.join(PORTABLE)} and 12.0 and later"
-    on = f" ({sidecar.gpu})" if sidecar.gpu else ""
-    return f"compute capability {', '.join(sidecar.compute_capabilities)}{on}"
-
-
 def _for_this(sidecar: Sidecar, gpu: Gpu) -> str:
     if sidecar.library is Builder.RTX:
-        return f"compile it with `--compute-capability {gpu.compute_capability}`, or with `--builder tensorrt` here"
+        return f"`--compute-capability {gpu.compute_capability}` if it is an RTX GPU, or `--builder tensorrt` on this machine"
     return "compile it on this GPU; `--hardware-compatible ampere+` makes engines for all from 8.0 on"
 
 

@@ -20,7 +20,7 @@ from resdsl.targets.tensorrt.gpu import Gpu, require_gpu
 from resdsl.targets.tensorrt.library import choose, require_builder, version
 from resdsl.targets.tensorrt.monitor import UNWATCHED
 from resdsl.targets.tensorrt.options import SIDECAR_SUFFIX, Builder, Via
-from resdsl.targets.tensorrt.sidecar import Sidecar, Tensor, digest, this_platform, to_json
+from resdsl.targets.tensorrt.sidecar import Sidecar, Tensor, digest, gpus_of, this_platform, to_json
 from resdsl.targets.tensorrt.support import require_supported
 from resdsl.weights import network_weights
 
@@ -91,15 +91,10 @@ def _through_torch(request: Request, weights: Weights, _: Builder) -> tuple[memo
 
 def _by(sidecar: Sidecar, reason: str) -> str:
     """By what, and for what."""
-    on = sidecar.gpu or (
-        f"compute capability {', '.join(sidecar.compute_capabilities)}"
-        if sidecar.compute_capabilities
-        else "RTX GPUs of compute capability 8.0 and later"
-    )
     least, best, most = sidecar.batch
     batches = f"batch {best}" if least == most else f"batches of {least} to {most}, fastest at {best}"
     chosen = f" ({reason})" if reason else ""
-    return f"built by {sidecar.library.title} {sidecar.version}{chosen} for {on}; {sidecar.precision}, {batches}"
+    return f"built by {sidecar.library.title} {sidecar.version}{chosen} for {gpus_of(sidecar)}; {sidecar.precision}, {batches}"
 
 
 def _sidecar(request: Request, weights: Weights, engine: memoryview, builder: Builder, gpu: Gpu | None) -> Sidecar:

@@ -301,7 +301,7 @@ def test_an_engine_of_another_spec(stage: Stage, tmp_path: Path) -> None:
         (
             {},
             {"gpu": "NVIDIA L4", "capability": (8, 9)},
-            "small was built for compute capability 9.0 (NVIDIA H100), and this is NVIDIA L4, compute capability 8.9\n"
+            "small was built for NVIDIA H100, compute capability 9.0, and this is NVIDIA L4, compute capability 8.9\n"
             " = help: compile it on this GPU",
         ),
         ({"inputs": (Tensor("a", "float32", (1,)), Tensor("b", "float32", (1,)))}, {}, "small has 2 inputs and 1 outputs"),

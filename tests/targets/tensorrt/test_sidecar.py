@@ -182,12 +182,12 @@ def test_on_another_gpu_of_the_same_kind_that_is_noted() -> None:
         (Builder.TENSORRT, {}, H100, "11.0.0.0", ("and 11.0.0.0 is installed",)),
         (Builder.TENSORRT, {"version_compatible": True}, H100, "10.9.0.34", ("and 10.9.0.34 is installed", "it runs in 10.16.1.11 and later")),
         (RTX, {}, L4, "1.6.0.10", ("built with TensorRT for RTX 1.7.1.116", "'tensorrt-rtx==1.7.1.116'")),
-        (Builder.TENSORRT, {}, L4, "", ("for compute capability 9.0 (NVIDIA H100)", "compile it on this GPU; `--hardware-compatible ampere+`")),
-        (Builder.TENSORRT, {"hardware": "same"}, L4, "", ("for compute capability 9.0",)),
-        (Builder.TENSORRT, {"hardware": "ampere+"}, Gpu("T4", "7.5"), "", ("for compute capability 8.0 and later, and this is T4, compute capability 7.5",)),
+        (Builder.TENSORRT, {}, L4, "", ("for NVIDIA H100, compute capability 9.0", "compile it on this GPU; `--hardware-compatible ampere+`")),
+        (Builder.TENSORRT, {"hardware": "same"}, L4, "", ("compute capability 9.0",)),
+        (Builder.TENSORRT, {"hardware": "ampere+"}, Gpu("T4", "7.5"), "", ("for GPUs of compute capability 8.0 and later, and this is T4, compute capability 7.5",)),
         (Builder.TENSORRT, {"platform": "linux aarch64"}, H100, "", ("for linux aarch64, and this is", "compile it on this platform")),
-        (RTX, {}, H100, "", ("for compute capability 8.0, 8.6, 8.9 and 12.0 and later", "`--compute-capability 9.0`, or with `--builder tensorrt` here")),
-        (RTX, {"compute_capabilities": ("8.6", "12.0")}, L4, "", ("for compute capability 8.6, 12.0, and this is NVIDIA L4", "`--compute-capability 8.9`")),
+        (RTX, {}, H100, "", ("for RTX GPUs of compute capability 8.0 and later", "`--compute-capability 9.0` if it is an RTX GPU, or `--builder tensorrt` on this machine")),
+        (RTX, {"compute_capabilities": ("8.6", "12.0")}, L4, "", ("for GPUs of compute capability 8.6, 12.0, and this is NVIDIA L4", "`--compute-capability 8.9`")),
     ],
 )  # fmt: skip
 def test_where_engines_do_not_run(
