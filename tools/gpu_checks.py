@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from gpu_cases import CASES, Case, Numbers, calm_weights
@@ -87,7 +88,7 @@ def reference(case: Case, batch: int, plan: Plan) -> Reference:
             numbers: EAGER.open(Problem(network, weights, x, numbers, plan.device, plan.work)).output()
             for numbers in (Numbers.FP64, Numbers.FP32)
         }
-        arrays = {
+        arrays: dict[str, Any] = {
             "x": x,
             "evaluated": evaluated,
             "y64": outputs[Numbers.FP64],

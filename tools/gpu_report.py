@@ -3,15 +3,15 @@
     python tools/gpu_report.py [--out FOLDER] [--quick] [--device cuda|cpu] [--budget SECONDS]
     python tools/gpu_report.py --from REPORT.json
 
-It writes GPU-DATE.json and a summary of it, GPU-DATE.md, whole, and again after every process, so that what it has found is there if it
-is ended. `--from` writes the summary of a report again. It needs resdsl, torch and no network; all else that it misses is named. Parts:
+It writes GPU-DATE.json and a summary of it, GPU-DATE.md, whole, and again as rows come in, so that what it has found is there if it is
+ended. `--from` writes the summary of a report again. It needs resdsl, torch and no network; all else that it misses is named. Parts:
 
 - checks: each way's output against PyTorch's float64 on the GPU, which is itself held against resdsl.network.evaluate; tolerances
   are those of resdsl.verify. The exit status is 1 if one is beyond.
 - speed: latency (batch 1) and throughput (8, 64, 256) of preact164, resnet50 and preact1001, in rounds over all ways of a process (see
   resdsl.bench.measure), each call waited for; ratios are to the eager way in the same numbers, in the same rounds.
 - training: a step in several types and layouts, and the most memory that it took.
-- compile: the ways that torch.compile prepares, with what time is left.
+- last, the speed of what torch.compile prepares, in the time that is left.
 
 It takes --budget seconds, 420 by default, and no more than 20 above: parts have shares of it, what a part leaves is for the next ones, and
 what no longer fits is skipped and said. Parts run in processes of their own (gpu_worker.py). One that ends is told with its last words,

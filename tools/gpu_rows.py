@@ -146,9 +146,10 @@ class Plan:
 
     @classmethod
     def from_json(cls, text: str) -> Plan:
-        found = json.loads(text)
-        tasks = tuple(Task(**task) for task in found["tasks"])
-        return cls(**{**found, "tasks": tasks, "work": Path(found["work"])})
+        found: Document = json.loads(text)
+        found["tasks"] = tuple(Task(**task) for task in found["tasks"])
+        found["work"] = Path(found["work"])
+        return cls(**found)
 
 
 class Rows:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gpu_cases import Numbers, units
 from gpu_problem import Opened, Problem
@@ -79,7 +79,7 @@ def _module(problem: Problem) -> tuple[nn.Module, Tensor]:
 
     halves = problem.numbers in (Numbers.FP16, Numbers.BF16)
     layout = torch.channels_last if halves else torch.contiguous_format
-    place = {"device": problem.device, "dtype": torch_dtype(problem.numbers), "memory_format": layout}
+    place: dict[str, Any] = {"device": problem.device, "dtype": torch_dtype(problem.numbers), "memory_format": layout}
     module = torch_module(problem.network, problem.weights).eval().requires_grad_(False)
     return module.to(**place), torch.from_numpy(problem.x).to(**place)
 

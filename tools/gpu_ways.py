@@ -50,6 +50,10 @@ class Family(Enum):
         return self in (Family.UNITS, Family.WHOLE)
 
 
+CALIBRATED = 8
+"""Images on which ranges are measured for int8, on the CPU."""
+
+
 @dataclass(frozen=True, slots=True)
 class Way:
     """checked, timed: the numbers in which it is held against the reference, and timed. on: the devices that it is for."""
@@ -81,7 +85,7 @@ def onnx_runtime(provider: Provider, problem: Problem) -> Opened:
 
 
 def engine(builder: Builder, via: Via, cuda_graph: bool, problem: Problem) -> Opened:
-    """Built for this batch size alone. Kernels are timed once for all engines of a process's GPU."""
+    """Built for this batch size alone; what its builder timed is kept for the next ones."""
     import torch
 
     from resdsl.targets.tensorrt import Engine
@@ -110,7 +114,7 @@ def _request(problem: Problem, options: EngineOptions | None = None) -> Request:
         weights=problem.weights,
         passes=passes_of(DEFAULT_LEVEL),
         precision=problem.numbers.held,
-        calibration=problem.x if problem.numbers is Numbers.INT8 else None,
+        calibration=problem.x[:CALIBRATED] if problem.numbers is Numbers.INT8 else None,
         engine=options or EngineOptions(),
     )
 
