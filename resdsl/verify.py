@@ -260,7 +260,7 @@ def _onnx_checks(run: _Run, baseline: float, wanted: Wanted) -> list[Check]:
 
 def _precision_check(run: _Run, precision: Precision, baseline: float, wanted: Wanted, *, given: bool) -> Check:
     """The ONNX model in a precision. Int8 is made for inputs like its calibration's, and random ones are not."""
-    name, tolerance = f"onnx {precision.value}", _tolerance(precision, baseline, wanted)
+    name, tolerance = f"onnx {precision.value}", tolerance_of(precision, baseline, wanted)
     if importlib.util.find_spec("onnxruntime") is None:
         return Check(name, None, tolerance, NO_RUNTIME, is_required=True)
     from resdsl.targets.onnx_runtime import NotRunError
@@ -324,7 +324,7 @@ def _held(run: _Run, found: Computed, baseline: float, wanted: Wanted, note: str
     precision = Precision(found.sidecar.precision)
     kept = None if precision is Precision.FP32 else agreement(found.y, run.y64)
     if precision is not Precision.FP32 or found.sidecar.tf32:
-        tolerance = _tolerance(Precision.FP16 if precision is Precision.FP32 else precision, baseline, wanted)
+        tolerance = tolerance_of(Precision.FP16 if precision is Precision.FP32 else precision, baseline, wanted)
     else:
         tolerance = FACTOR * baseline + FLOOR
     name = f"trt {precision.value}{' with TF32' if found.sidecar.tf32 else ''}"
@@ -332,8 +332,8 @@ def _held(run: _Run, found: Computed, baseline: float, wanted: Wanted, note: str
     return Check(name, relative_error(found.y, run.y64), tolerance, notes, kept)
 
 
-def _tolerance(precision: Precision, baseline: float, wanted: Wanted) -> float:
-    """TF32 has as many bits as fp16."""
+def tolerance_of(precision: Precision, baseline: float, wanted: Wanted) -> float:
+    """What a precision may be off, where float32 is off by `baseline`. TF32 has as many bits as fp16."""
     if wanted.tolerance is not None:
         return wanted.tolerance
     explained = FACTOR * (baseline + ROUNDING) * COARSER[precision] if precision in COARSER else float("inf")

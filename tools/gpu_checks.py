@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from resdsl.network.difference import FACTOR, FLOOR, relative_error
 from resdsl.network.evaluate import evaluate, random_input
 from resdsl.network.initial import Weights
-from resdsl.verify import EXACT, Wanted, _tolerance
+from resdsl.verify import EXACT, Wanted
+from resdsl.verify import tolerance_of as allowed
 
 PART = "checks"
 EVALUATED = 2
@@ -71,7 +72,7 @@ def tolerance_of(numbers: Numbers, found: Reference, *, eager: bool) -> float:
         case Numbers.FP32:
             return FACTOR * (found.own if eager else found.baseline) + FLOOR
         case _:
-            return _tolerance(numbers.rounding, found.baseline, Wanted())
+            return allowed(numbers.rounding, found.baseline, Wanted())
 
 
 def reference(case: Case, batch: int, plan: Plan) -> Reference:
