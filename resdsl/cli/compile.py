@@ -38,6 +38,8 @@ from resdsl.targets.table import TARGETS, Request, Target
 from resdsl.targets.tensorrt.options import EngineOptions, Via
 from resdsl.writing import is_same_file, writing
 
+MODULE_SUFFIX = ".ep"
+"""Of exported programs of PyTorch, as torch-tensorrt's pages have it."""
 ONNX_OPTIONS = MODEL_OPTIONS | {"weights", "seed", "compares", "opset", "functions", "external_data"}
 """Those that say nothing of a target without weights."""
 
@@ -100,8 +102,10 @@ def command(
         options = library_options(root, max_units)
         source, given_parameters = read_spec(spec), read_parameters(parameters)
         built = api.build(source, network, given_parameters, options=options)
-        path = out or ("-" if chosen.is_text else f"{built.name}{chosen.suffix}")
-        beside = os.path.realpath(path) + chosen.beside if chosen.beside and path != "-" else None
+        is_module = engine.via is Via.TORCH_MODULE
+        suffix = MODULE_SUFFIX if is_module else chosen.suffix
+        path = out or ("-" if chosen.is_text else f"{built.name}{suffix}")
+        beside = os.path.realpath(path) + chosen.beside if chosen.beside and path != "-" and not is_module else None
         read = (None if spec == "-" else str(spec_path(spec)), weights, calibration)
         _require_new((path, beside, engine.timing_cache), read)
         _require_new((path, beside), (engine.timing_cache,))
@@ -142,8 +146,8 @@ def _require_about(target: Target, engine: EngineOptions) -> None:
         return
     refuse(("external_data",), "an engine holds its weights")
     refuse(("form",), "an engine is always for TensorRT")
-    if engine.via is Via.TORCH:
-        refuse(("opset", "functions", "compares"), "with `--via torch` there is no ONNX model")
+    if engine.via is not Via.ONNX:
+        refuse(("opset", "functions", "compares"), f"with `--via {engine.via.value}` there is no ONNX model")
 
 
 def _require_new(written: Iterable[str | None], read: Iterable[str | None]) -> None:

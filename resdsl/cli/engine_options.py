@@ -58,7 +58,7 @@ class _Capabilities(click.ParamType[tuple[str, ...]]):
 _BATCH = click.option("--batch", type=_Batch(), metavar="MIN:OPT:MAX", help=f"Engine: batch sizes that it takes, and the one it is fastest at; or one size.  [default: {DEFAULT_BATCH}]")  # fmt: skip
 _OPTIONS = (
     click.option("--builder", type=click.Choice([AUTO, *(each.value for each in Builder)]), default=AUTO, show_default=True, help="Engine: what builds it. auto: TensorRT if it can build here, otherwise TensorRT for RTX, and says so."),
-    click.option("--via", type=click.Choice([each.value for each in Via]), default=Via.ONNX.value, show_default=True, help="Engine: from our ONNX model, or from the PyTorch module through torch-tensorrt."),
+    click.option("--via", type=click.Choice([each.value for each in Via]), default=Via.ONNX.value, show_default=True, help="Engine: from our ONNX model, or from the PyTorch module through torch-tensorrt; torch-module: a module that stays in PyTorch, NAME.ep."),
     click.option("--compute-capability", "compute_capabilities", type=_Capabilities(), metavar="X.Y,…", help="RTX engine: the GPUs that it is for.  [default: all from 8.0 on]"),
     click.option("--hardware-compatible", "hardware", type=click.Choice([each.value for each in Hardware]), help="Engine: also for other GPUs than this one: all from compute capability 8.0 on, or those of the same."),
     click.option("--version-compatible", is_flag=True, help="Engine: also for later versions of TensorRT."),

@@ -120,6 +120,7 @@ def test_the_name_of_the_engine_follows_from_the_network(folder: Path) -> None:
         (("--timing-cache", "cache"), 2, "unsupported: --timing-cache with TensorRT for RTX"),
         (("--hardware-compatible", "same"), 2, "unsupported: --hardware-compatible same with TensorRT for RTX"),
         (("--via", "torch"), 2, "unsupported: --via torch with TensorRT for RTX"),
+        (("--via", "torch-module"), 2, "unsupported: --via torch-module with TensorRT for RTX"),
         (("--compute-capability", "9.0"), 2, "builds nothing for compute capability 9.0\n = help: it builds for 7.5, "),
         (("--compute-capability", "hopper"), 2, "'hopper' is no list of compute capabilities such as 8.6,8.9"),
         (("--batch", "8:4:1"), 2, "'8:4:1' is no batch size such as 8, nor a range such as 1:8:64"),

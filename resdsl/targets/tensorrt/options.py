@@ -47,10 +47,13 @@ class Builder(Enum):
 
 
 class Via(Enum):
-    """From what an engine is built: our own typed ONNX graph, or the PyTorch module through torch-tensorrt."""
+    """From what an engine is built: our own typed ONNX graph, or the PyTorch module through torch-tensorrt. TORCH_MODULE: it then
+    stays inside of a module, which PyTorch loads.
+    """
 
     ONNX = "onnx"
     TORCH = "torch"
+    TORCH_MODULE = "torch-module"
 
 
 class Hardware(Enum):

@@ -38,17 +38,15 @@ class Feature:
 
 _BY_ONNX = "`--via onnx`"
 _BY_TENSORRT = "`--builder tensorrt`, on a machine with an NVIDIA GPU"
+_ONNX_ALONE = No("is given ONNX alone", _BY_ONNX)
 _HERE = No(
     "builds for the GPU of this machine", "`--hardware-compatible`, or `--builder rtx`, which needs no GPU to build"
 )
 _NAMED = No("has no such levels", "`--compute-capability`; without it an RTX engine is for all GPUs from 8.0 on")
 
 FEATURES = (
-    Feature(
-        "--via torch",
-        lambda options, _: options.via is Via.TORCH,
-        {Way.RTX: No("is given ONNX alone", _BY_ONNX)},
-    ),
+    Feature("--via torch", lambda options, _: options.via is Via.TORCH, {Way.RTX: _ONNX_ALONE}),
+    Feature("--via torch-module", lambda options, _: options.via is Via.TORCH_MODULE, {Way.RTX: _ONNX_ALONE}),
     Feature("--precision fp32", lambda _, precision: precision is Precision.FP32),
     Feature("--precision fp16", lambda _, precision: precision is Precision.FP16),
     Feature("--precision bf16", lambda _, precision: precision is Precision.BF16),
@@ -98,7 +96,7 @@ def way_of(builder: Builder, via: Via) -> Way:
     """By which row of the table an engine is built."""
     if builder is Builder.RTX:
         return Way.RTX
-    return Way.TORCH if via is Via.TORCH else Way.TENSORRT
+    return Way.TENSORRT if via is Via.ONNX else Way.TORCH
 
 
 def require_supported(options: EngineOptions, precision: Precision, builder: Builder) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from resdsl._version import __version__
@@ -17,7 +20,7 @@ from resdsl.targets.onnx_proof import prove
 from resdsl.targets.precision import Form
 from resdsl.targets.tensorrt.build import build_engine
 from resdsl.targets.tensorrt.gpu import Gpu, require_gpu
-from resdsl.targets.tensorrt.library import choose, require_builder, version
+from resdsl.targets.tensorrt.library import Choice, choose, require_builder, version
 from resdsl.targets.tensorrt.monitor import UNWATCHED
 from resdsl.targets.tensorrt.options import SIDECAR_SUFFIX, Builder, Via
 from resdsl.targets.tensorrt.sidecar import Sidecar, Tensor, digest, gpus_of, this_platform, to_json
@@ -39,9 +42,11 @@ class Built:
 
 
 def emit_engine(request: Request, output: Output) -> Written:
-    """Builds the engine and writes it with its sidecar. Raises SpecError."""
+    """Builds the engine and writes it with its sidecar; or a module of PyTorch with the engine in it. Raises SpecError."""
     from resdsl.targets.table import Written
 
+    if request.engine.via is Via.TORCH_MODULE:
+        return _emit_module(request, output)
     if output.beside is None:
         message = (
             "an engine is checked against a second file beside it before it runs, and that needs a folder to stand in"
@@ -55,15 +60,34 @@ def emit_engine(request: Request, output: Output) -> Written:
 
 def build(request: Request) -> Built:
     """The engine of a request, by the builder of its options. Raises SpecError, before any work where it can."""
-    options = request.engine
-    choice = choose(options.builder)
-    require_supported(options, request.precision, choice.builder)
-    require_builder(choice.builder)
+    options, choice = request.engine, _able(request)
     gpu = require_gpu("building with TensorRT") if choice.builder is Builder.TENSORRT else None
     weights = network_weights(request.network, request.weights, request.seed)
-    engine, told = (_through_torch if options.via is Via.TORCH else _through_onnx)(request, weights, choice.builder)
+    engine, told = (_through_onnx if options.via is Via.ONNX else _through_torch)(request, weights, choice.builder)
     sidecar = _sidecar(request, weights, engine, choice.builder, gpu)
     return Built(engine, sidecar, (_by(sidecar, choice.reason), *told))
+
+
+def _able(request: Request) -> Choice:
+    """The builder, which can do what is asked for, here. Raises SpecError if it cannot."""
+    choice = choose(request.engine.builder)
+    require_supported(request.engine, request.precision, choice.builder)
+    require_builder(choice.builder)
+    return choice
+
+
+def _emit_module(request: Request, output: Output) -> Written:
+    from resdsl.targets.table import Written
+    from resdsl.targets.tensorrt.via_torch import save_through_torch
+
+    _able(request)
+    weights = network_weights(request.network, request.weights, request.seed)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "module.ep")
+        steps = save_through_torch(request.network, weights, request.passes, request.precision, request.engine, path)
+        with path.open("rb") as stream:
+            shutil.copyfileobj(stream, output.stream)
+        return Written(path.stat().st_size, notes=("`load_through_torch` loads it", *pass_lines(steps)))
 
 
 def _through_onnx(request: Request, weights: Weights, builder: Builder) -> tuple[memoryview, tuple[str, ...]]:

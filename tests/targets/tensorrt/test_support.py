@@ -16,6 +16,7 @@ from tests.conftest import SPECS
 DOCS = SPECS.parent / "docs" / "tensorrt.md"
 ASKED: dict[str, tuple[EngineOptions, Precision]] = {
     "--via torch": (EngineOptions(via=Via.TORCH), Precision.FP32),
+    "--via torch-module": (EngineOptions(via=Via.TORCH_MODULE), Precision.FP32),
     "--precision fp32": (EngineOptions(), Precision.FP32),
     "--precision fp16": (EngineOptions(), Precision.FP16),
     "--precision bf16": (EngineOptions(), Precision.BF16),
@@ -62,10 +63,10 @@ def test_each_feature_has_its_example() -> None:
 def test_what_is_missing_is_said(feature: Feature, way: Way) -> None:
     options, precision = ASKED[feature.option]
     builder, via = WAYS[way]
-    if feature.option != "--via torch":
+    if options.via is Via.ONNX:
         options = replace(options, via=via)
     assert feature.is_asked(options, precision)
-    if feature.option == "--via torch" and way is Way.TENSORRT:
+    if feature.option.startswith("--via") and way is Way.TENSORRT:
         assert way_of(builder, options.via) is Way.TORCH
     if way not in feature.missing:
         require_supported(options, precision, builder)
