@@ -159,16 +159,16 @@ def torch_tensorrt() -> ModuleType:
             found = importlib.import_module("torch_tensorrt")
     except Exception as error:  # it raises bare ones
         if isinstance(error, ModuleNotFoundError) and error.name == "torch_tensorrt":
-            message = "`--via torch` needs torch-tensorrt, which is not installed"
+            message = "this needs torch-tensorrt, which is not installed"
             raise fail("missing-library", message, help="pip install 'resdsl[trt]'") from None
         message = f"torch-tensorrt is installed and cannot be loaded, as where there is no NVIDIA GPU: {_said(error)}"
         help = "`nvidia-smi` shows the GPUs there are; for other causes, pip install --force-reinstall 'resdsl[trt]'"
         raise fail("missing-library", message, help=help) from None
     if version(found) < OLDEST:
-        message = f"`--via torch` needs torch-tensorrt 2.12 or newer, and {found.__version__} is installed"
+        message = f"this needs torch-tensorrt 2.12 or newer, and {found.__version__} is installed"
         raise fail("missing-library", message, help="pip install -U 'resdsl[trt]'")
     if found.tensorrt_package_name == "tensorrt_rtx":
-        message = "`--via torch` needs torch-tensorrt, and torch-tensorrt-rtx is installed, which builds other engines"
+        message = "this needs torch-tensorrt, and torch-tensorrt-rtx is installed, which builds other engines"
         raise fail("missing-library", message, help="pip uninstall torch-tensorrt-rtx; pip install 'resdsl[trt]'")
     return found
 
