@@ -21,6 +21,7 @@ from resdsl.syntax.parser import parse_file
 from resdsl.targets.precision import Form, Precision
 from resdsl.targets.table import TARGETS, Request, Written
 from resdsl.targets.tensorrt.options import EngineOptions
+from resdsl.writing import writing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -222,8 +223,6 @@ def compile_file(
     The arguments are those of `compile`; Written says what was written, and holds what the command would print. Raises
     SpecError, and writes nothing then.
     """
-    from resdsl.writing import writing
-
     request = _request(spec, target, network, parameters, **arguments)
     with writing(os.fspath(out)) as output:
         return TARGETS[target].emit(request, output)

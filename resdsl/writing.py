@@ -7,7 +7,7 @@ import os
 import stat
 import sys
 import tempfile
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,18 @@ from typing import BinaryIO
 
 from resdsl.diagnostics import SpecError, fail
 from resdsl.signals import leaving, waiting
-from resdsl.targets.table import Output
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Where something is written, whole or not at all.
+
+    beside: from an ending to a file of the output's name with that ending behind it, as its name and a stream; None
+    where the output is no file in a folder.
+    """
+
+    stream: BinaryIO
+    beside: Callable[[str], tuple[str, BinaryIO]] | None = None
 
 
 def write(data: bytes, out: str) -> None:

@@ -18,6 +18,7 @@ from resdsl.spec import Origin
 from resdsl.targets.onnx_limits import MAX_ONNX_BYTES
 from resdsl.targets.precision import Form, Precision
 from resdsl.targets.tensorrt.options import SIDECAR_SUFFIX, EngineOptions
+from resdsl.writing import Output
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,18 +70,6 @@ class Request:
             entries["resdsl.spec_sha256"] = self.origin.sha256
             entries["resdsl.parameters"] = json.dumps(self.origin.parameters, ensure_ascii=False, sort_keys=True)
         return entries
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """Where a target writes.
-
-    beside: from an ending to a file of the output's name with that ending behind it, as its name and a stream; None
-    where the output is no file in a folder.
-    """
-
-    stream: BinaryIO
-    beside: Callable[[str], tuple[str, BinaryIO]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
