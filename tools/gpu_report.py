@@ -4,17 +4,17 @@
     python tools/gpu_report.py --from REPORT.json
 
 It writes GPU-DATE.json and a summary of it, GPU-DATE.md, whole, and again as rows come in, so that what it has found is there if it is
-ended. `--from` writes the summary of a report again. It needs resdsl, torch and no network; all else that it misses is named. Parts:
+ended. `--from` writes the summary of a report again. It needs resdsl, no network, and PyTorch or ONNX Runtime; all that it misses is named.
+Parts:
 
-- checks: each way's output against PyTorch's float64 on the GPU, which is itself held against resdsl.network.evaluate; tolerances
-  are those of resdsl.verify. The exit status is 1 if one is beyond.
+- checks: each way's output against resdsl.network.evaluate in float64; tolerances are those of resdsl.verify. The exit status is 1 if one
+  is beyond.
 - speed: latency (batch 1) and throughput (8, 64, 256) of preact164, resnet50 and preact1001, in rounds over all ways of a process (see
-  resdsl.bench.measure), each call waited for; ratios are to the eager way in the same numbers, in the same rounds.
-- training: a step in several types and layouts, and the most memory that it took.
-- last, the speed of what torch.compile prepares, in the time that is left.
+  resdsl.bench.measure), each call waited for; ratios are to PyTorch's eager way in the same numbers, in the same rounds. Then training steps in
+  several types and layouts, and the most memory that they took; and last what torch.compile prepares, in the time that is left.
 
-It takes --budget seconds, 420 by default, and no more than 20 above: parts have shares of it, what a part leaves is for the next ones, and
-what no longer fits is skipped and said. Parts run in processes of their own (gpu_worker.py). One that ends is told with its last words,
+It takes --budget seconds, 420 by default, and no more than 20 above: stages have shares of it, what a stage leaves is for the next ones, and
+what no longer fits is skipped and said. The work is done in processes (gpu/processes.py). One that ends is told with its last words,
 and another does the rest. `--quick --device cpu` runs all of it on tiny networks in a minute: for tests.
 """
 
@@ -31,14 +31,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gpu_cases import CASES
-from gpu_environment import environment, families, has_provider
-from gpu_markdown import markdown
-from gpu_processes import Report, run, write_whole
-from gpu_rows import Document, Plan, Task
-from gpu_ways import WAYS, Family
-
-from resdsl.targets.onnx_provider import Provider
+from gpu.cases import CASES
+from gpu.environment import environment, families, has_torch, missing
+from gpu.processes import run
+from gpu.report import Report, markdown, write_whole
+from gpu.rows import Document, Part, Plan, Task
+from gpu.ways import WAYS, Family
 
 BUDGET = 420
 SECONDS, ROUNDS = 0.4, 5
@@ -50,46 +48,45 @@ BATCHES, COMPILED_BATCHES, QUICK_BATCH = (1, 64, 8, 256), (1, 64), 2
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """part: of the report. until: the share of the budget that is spent by its end. compiles: of speed, which ways."""
+    """until: the share of the budget that is spent by its end."""
 
-    part: str
+    part: Part
+    families: tuple[Family, ...]
     until: float
-    compiles: bool = False
 
     def tasks(self, found: Document, device: str, *, quick: bool) -> list[tuple[Task, ...]]:
         """Those of each process."""
-        there = [family for family in families(found) if self._has_ways(family, device)]
-        if device == "cuda" and self.part == "speed" and not has_provider(found, Provider.CUDA):
-            there = [family for family in there if family is not Family.ONNX_RUNTIME]
+        there = [each for each in families(found, device) if each in self.families and self._has_ways(each, device)]
         return [tuple(self._tasks(family, quick)) for family in there]
 
     def _has_ways(self, family: Family, device: str) -> bool:
         ways = [way for way in WAYS if way.family is family]
-        match self.part:
-            case "checks":
-                return any(way.checks(device) for way in ways)
-            case "speed":
-                return family.compiles is self.compiles and any(way.timings(device) for way in ways)
-            case _:
-                return family is Family.TORCH
+        return any(way.checks(device) if self.part is Part.CHECKS else way.timings(device) for way in ways)
 
     def _tasks(self, family: Family, quick: bool) -> Iterator[Task]:
         """By batch and then by network: where time ends, every network has something."""
         sizes: dict[str, tuple[int, ...]] = {}
         for case in CASES.values():
-            if self.part == "checks":
+            if self.part is Part.CHECKS:
                 sizes[case.network] = (CHECKED_BATCH,)
-            elif case.is_timed and self.part == "training":
+            elif case.is_timed and family is Family.TRAINING:
                 sizes[case.network] = case.training
             elif case.is_timed:
-                sizes[case.network] = COMPILED_BATCHES if family.compiles else BATCHES
+                sizes[case.network] = COMPILED_BATCHES if family in COMPILED else BATCHES
         for index in range(max(map(len, sizes.values()))):
             for network, batches in sizes.items():
                 if index < len(batches) and not (quick and index):
-                    yield Task(self.part, family.value, network, QUICK_BATCH if quick else batches[index])
+                    yield Task(self.part, family, network, QUICK_BATCH if quick else batches[index])
 
 
-STAGES = (Stage("checks", 0.40), Stage("speed", 0.60), Stage("training", 0.75), Stage("speed", 1.0, compiles=True))
+COMPILED = (Family.UNITS, Family.WHOLE)
+RUN = tuple(each for each in Family if each not in (*COMPILED, Family.TRAINING))
+STAGES = (
+    Stage(Part.CHECKS, tuple(Family), 0.40),
+    Stage(Part.SPEED, RUN, 0.60),
+    Stage(Part.SPEED, (Family.TRAINING,), 0.75),
+    Stage(Part.SPEED, COMPILED, 1.0),
+)
 
 
 def main(given: list[str] | None = None) -> int:
@@ -98,14 +95,9 @@ def main(given: list[str] | None = None) -> int:
         write_whole(options.summarise.with_suffix(".md"), markdown(json.loads(options.summarise.read_text("utf-8"))))
         return 0
     start = time.time()
-    found, missing = environment()
-    if Family.TORCH not in families(found):
-        why = next(each["why"] for each in missing if each["what"] == "torch")
-        raise SystemExit(f"every part of the report computes beside PyTorch, which is {why}")
-    if options.device == "cuda" and found["gpu"] is None:
-        raise SystemExit(
-            "PyTorch finds no GPU; `nvidia-smi` shows those there are, and `--device cpu --quick` tries the report"
-        )
+    found = environment()
+    absent = missing(found, options.device)
+    require(found, absent, options.device)
     options.out.mkdir(parents=True, exist_ok=True)
     date = datetime.now(UTC)
     head: Document = {
@@ -115,7 +107,7 @@ def main(given: list[str] | None = None) -> int:
         "quick": options.quick,
         "budget": options.budget,
         "environment": found,
-        "missing": missing,
+        "missing": absent,
     }
     report = Report(head, options.out, report_name(found, date, options), start)
     report.write()
@@ -128,14 +120,26 @@ def main(given: list[str] | None = None) -> int:
     return 0 if all(check["passed"] for check in report.document["checks"]) else 1
 
 
+def require(found: Document, absent: list[Document], device: str) -> None:
+    """Raises SystemExit if nothing could be timed on the device."""
+    if device == "cuda" and found["gpu"] is None:
+        raise SystemExit(
+            "no GPU is found; `nvidia-smi` shows those there are, and `--device cpu --quick` tries the report"
+        )
+    if not any(stage.tasks(found, device, quick=True) for stage in STAGES if stage.part is Part.SPEED):
+        listed = "".join(f"\n- {each['what']}: {each['why']}" for each in absent)
+        raise SystemExit(f"neither PyTorch nor ONNX Runtime computes on {device} here{listed}")
+
+
 def run_stage(stage: Stage, report: Report, start: float, work: Path, options: argparse.Namespace) -> None:
     """Every process gets an equal part of the time that those before it left."""
     end = start + stage.until * options.budget
-    processes = stage.tasks(report.document["environment"], options.device, quick=options.quick)
+    found = report.document["environment"]
+    torch, processes = has_torch(found, options.device), stage.tasks(found, options.device, quick=options.quick)
     for index, tasks in enumerate(processes):
         until = time.time() + (end - time.time()) / (len(processes) - index)
         timing = (QUICK_SECONDS, QUICK_ROUNDS) if options.quick else (SECONDS, ROUNDS)
-        run(Plan(tasks, options.device, options.quick, until, work, *timing), report)
+        run(Plan(tasks, options.device, torch, options.quick, until, work, *timing), report)
 
 
 def report_name(found: Document, date: datetime, options: argparse.Namespace) -> str:

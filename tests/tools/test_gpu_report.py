@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[2]
 TOOLS = ROOT / "tools"
 SCHEMA = json.loads((ROOT / "benchmarks" / "gpu" / "report.schema.json").read_text(encoding="utf-8"))
 NETWORKS = ["preact164", "resnet50", "preact1001", "gate_shortcut", "bn_after_add164", "preact110_1layer"]
+TASK = {"part": "checks", "family": "torch", "network": "preact164", "batch": 2}
 CHECK = {"network": "n", "way": "eager", "numbers": "fp32", "error": 0.5, "tolerance": 0.1, "passed": False}
 
 
@@ -34,7 +35,7 @@ def tool(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def worker(monkeypatch: pytest.MonkeyPatch, folder: Path, text: str) -> None:
-    """Stands in for gpu_worker.py: has `plan` and `tell(row, **fields)`."""
+    """Stands in for gpu/processes.py as a process: has `plan` and `tell(row, **fields)`."""
     beginning = (
         "import json, os, sys, time\n"
         "plan = json.load(open(sys.argv[1]))\n"
@@ -44,7 +45,7 @@ def worker(monkeypatch: pytest.MonkeyPatch, folder: Path, text: str) -> None:
     )
     script = folder / "worker.py"
     script.write_text(beginning + text, encoding="utf-8")
-    processes = import_module("gpu_processes")
+    processes = import_module("gpu.processes")
     monkeypatch.setattr(processes, "WORKER", [sys.executable, str(script)])
     monkeypatch.setattr(processes, "GRACE", 0.0)
     monkeypatch.setattr(processes, "LOOK", 0.05)
@@ -58,23 +59,29 @@ def found(**libraries: dict[str, Any]) -> dict[str, Any]:
 
 def started(tool: ModuleType, monkeypatch: pytest.MonkeyPatch, out: Path, *options: str) -> tuple[int, dict[str, Any]]:
     """Runs it in this process where there is PyTorch alone: the exit status, and the report."""
-    only = found(torch={"version": "2", "gpu": None})
-    monkeypatch.setattr(tool, "environment", lambda: (only, [{"what": "tensorrt", "why": "not installed"}]))
+    monkeypatch.setattr(tool, "environment", lambda: found(torch={"version": "2", "finds_gpu": False}))
     status = tool.main(["--quick", "--device", "cpu", "--out", str(out), *options])
     (path,) = out.glob("*.json")
     report = json.loads(path.read_text(encoding="utf-8"))
     jsonschema.validate(report, SCHEMA)
-    assert path.with_suffix(".md").read_text(encoding="utf-8") == import_module("gpu_markdown").markdown(report)
+    assert path.with_suffix(".md").read_text(encoding="utf-8") == import_module("gpu.report").markdown(report)
     return status, report
+
+
+def whole(out: Path, **variables: str) -> Path:
+    """Runs the command on the CPU: the summary that it wrote."""
+    command = [sys.executable, str(TOOLS / "gpu_report.py"), "--quick", "--device", "cpu", "--out", str(out)]
+    given = {**os.environ, "OMP_NUM_THREADS": "1", **variables}
+    done = subprocess.run(command, capture_output=True, text=True, env=given)
+    assert done.returncode == 0, done.stderr
+    (path,) = out.glob("*.md")
+    assert done.stdout.strip() == str(path)
+    return path
 
 
 @pytest.mark.slow
 def test_the_whole_on_the_cpu(tmp_path: Path, tool: ModuleType) -> None:
-    command = [sys.executable, str(TOOLS / "gpu_report.py"), "--quick", "--device", "cpu", "--out", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    assert done.returncode == 0, done.stderr
-    (path,) = tmp_path.glob("*.json")
-    assert done.stdout.strip() == str(path.with_suffix(".md"))
+    path = whole(tmp_path).with_suffix(".json")
     report = json.loads(path.read_text(encoding="utf-8"))
     jsonschema.validate(report, SCHEMA)
     assert report["is_complete"]
@@ -88,7 +95,11 @@ def test_the_whole_on_the_cpu(tmp_path: Path, tool: ModuleType) -> None:
         assert checks[network, "ONNX Runtime, CPU", "int8"]["passed"]
     ways = {(each["network"], each["way"], each["numbers"]) for each in report["speeds"]}
     assert {(network, "ONNX Runtime, CPU", "fp32") for network in NETWORKS[:3]} < ways
-    assert {each["network"] for each in report["trainings"]} == set(NETWORKS[:3])
+    steps = [each for each in report["speeds"] if each["family"] == "training"]
+    assert {(each["network"], each["way"]) for each in steps} == {
+        (network, way) for network in NETWORKS[:3] for way in ("step", "step, channels last")
+    }
+    assert {each["beside"] for each in steps} == {"step, fp32"}
     missing = {each["what"]: each["why"] for each in report["missing"]}
     assert "CUDAExecutionProvider" in missing
     text = path.with_suffix(".md").read_text(encoding="utf-8")
@@ -102,25 +113,48 @@ def test_the_whole_on_the_cpu(tmp_path: Path, tool: ModuleType) -> None:
     assert not [each for each in tmp_path.iterdir() if each.name.startswith(".")], "something half-written is left"
 
 
+@pytest.mark.slow
+def test_the_whole_without_pytorch(tmp_path: Path) -> None:
+    """ONNX Runtime is enough. A package that cannot be imported hides PyTorch from every process."""
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    (hidden / "torch.py").write_text("raise ImportError('PyTorch is hidden')\n", encoding="utf-8")
+    path = whole(tmp_path / "out", PYTHONPATH=str(hidden))
+    report = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    jsonschema.validate(report, SCHEMA)
+    assert report["is_complete"]
+    assert (report["failed"], report["skipped"]) == ([], [])
+    assert {(each["network"], each["way"], each["numbers"]) for each in report["checks"] if each["passed"]} == {
+        (network, "ONNX Runtime, CPU", numbers) for network in NETWORKS for numbers in ("fp32", "int8")
+    }
+    assert {(each["network"], each["way"], each["beside"], each["speed"]) for each in report["speeds"]} == {
+        (network, "ONNX Runtime, CPU", None, None) for network in NETWORKS[:3]
+    }
+    missing = {each["what"]: each["why"] for each in report["missing"]}
+    assert missing["torch"] == "installed, and cannot be loaded: ImportError: PyTorch is hidden"
+    assert {"eager, CUDA graphs, torch.compile", "training steps", "engines", "ratios of speed"} < missing.keys()
+    assert "\n## Training\n" not in path.read_text(encoding="utf-8")
+
+
 def test_a_check_that_fails_is_the_exit_status(
     tool: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    worker(monkeypatch, tmp_path, f"if plan['tasks'][0]['part'] == 'checks': tell('Check', **{CHECK!r})\n")
+    worker(monkeypatch, tmp_path, f"if plan['tasks'][0]['part'] == 'checks': tell('checks', **{CHECK!r})\n")
     status, report = started(tool, monkeypatch, tmp_path)
     assert status == 1
     assert report["checks"] == [CHECK]
     assert "| n | eager | fp32 | 5.0e-01 | 1.0e-01 | **no** |" in next(tmp_path.glob("*.md")).read_text("utf-8")
-    assert report["missing"] == [{"what": "tensorrt", "why": "not installed"}]
+    assert {"what": "tensorrt", "why": "not installed: pip install 'resdsl[trt]'"} in report["missing"]
 
 
 def test_a_process_that_ends_costs_one_task(tool: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     text = (
         "for task in plan['tasks']:\n"
-        "    tell('Started', task=task)\n"
+        "    tell('started', task=task)\n"
         "    if task['network'] == 'preact1001' and task['part'] == 'checks':\n"
         "        print('an illegal memory access', file=sys.stderr, flush=True)\n"
         "        os.abort()\n"
-        f"    tell('Check', **{{**{CHECK!r}, 'network': task['network'], 'passed': True}})\n"
+        f"    tell('checks', **{{**{CHECK!r}, 'network': task['network'], 'passed': True}})\n"
     )
     worker(monkeypatch, tmp_path, text)
     status, report = started(tool, monkeypatch, tmp_path)
@@ -139,12 +173,12 @@ def test_a_process_that_never_begins_is_not_tried_again(
 ) -> None:
     worker(monkeypatch, tmp_path, "raise SystemExit('no such library')\n")
     _, report = started(tool, monkeypatch, tmp_path)
-    assert [each["what"] for each in report["failed"]] == ["torch: all"] * 3
+    assert [each["what"] for each in report["failed"]] == ["torch: all", "torch: all", "training: all"]
     assert report["failed"][0]["error"] == "the process ended with 1: no such library"
 
 
 def test_the_budget_is_kept(tool: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    text = "tell('Started', task=plan['tasks'][0])\ntell('Check', **{'passed': True, **" + repr(
+    text = "tell('started', task=plan['tasks'][0])\ntell('checks', **{'passed': True, **" + repr(
         {key: value for key, value in CHECK.items() if key != "passed"}
     )
     worker(monkeypatch, tmp_path, f"{text}}})\ntime.sleep(60)\n")
@@ -159,7 +193,7 @@ def test_the_budget_is_kept(tool: ModuleType, monkeypatch: pytest.MonkeyPatch, t
 
 
 def test_a_report_that_is_ended_is_there(tool: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    worker(monkeypatch, tmp_path, f"tell('Check', **{CHECK!r})\n")
+    worker(monkeypatch, tmp_path, f"tell('checks', **{CHECK!r})\n")
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
@@ -182,14 +216,15 @@ def test_a_report_that_is_ended_is_there(tool: ModuleType, monkeypatch: pytest.M
 
 
 def plan(tmp_path: Path, **changes: Any) -> Any:
-    rows = import_module("gpu_rows")
-    tasks = tuple(rows.Task("checks", "torch", network, 2) for network in NETWORKS[:3])
-    given = {"tasks": tasks, "device": "cpu", "quick": True, "until": time.time() + 60, "work": tmp_path}
+    rows = import_module("gpu.rows")
+    tasks = tuple(rows.Task.read({**TASK, "network": network}) for network in NETWORKS[:3])
+    given = {"tasks": tasks, "device": "cpu", "has_torch": True, "quick": True, "work": tmp_path}
+    given["until"] = time.time() + 60
     return rows.Plan(**{**given, "seconds": 0.01, "rounds": 2, **changes})
 
 
 def test_a_task_that_raises_is_a_row(tool: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    module, rows = import_module("gpu_worker"), import_module("gpu_rows").Rows(tmp_path / "rows.jsonl")
+    module, rows = import_module("gpu.processes"), import_module("gpu.rows").Rows(tmp_path / "rows.jsonl")
     done: list[str] = []
 
     def part(task: Any, *_: object) -> None:
@@ -200,21 +235,21 @@ def test_a_task_that_raises_is_a_row(tool: ModuleType, monkeypatch: pytest.Monke
     monkeypatch.setitem(module.PARTS, "checks", part)
     module.work(plan(tmp_path), rows)
     assert done == ["preact164", "preact1001"]
-    (failed,) = (row for row in rows.read() if row["row"] == "Failed")
+    (failed,) = (row for row in rows.read() if row["row"] == "failed")
     assert failed["what"] == "resnet50: torch, batch 2"
     assert failed["error"] == "ValueError: out of luck"
 
 
 def test_a_task_without_time_is_told(tool: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    module, rows = import_module("gpu_worker"), import_module("gpu_rows").Rows(tmp_path / "rows.jsonl")
+    module, rows = import_module("gpu.processes"), import_module("gpu.rows").Rows(tmp_path / "rows.jsonl")
     monkeypatch.setitem(module.PARTS, "checks", lambda *_: pytest.fail("it was begun"))
     module.work(plan(tmp_path, until=time.time() - 1), rows)
-    assert [(row["row"], row["why"]) for row in rows.read()] == [("Skipped", "no time was left")] * 3
+    assert [(row["row"], row["why"]) for row in rows.read()] == [("skipped", "no time was left")] * 3
 
 
 def test_an_error_of_cuda_ends_the_process(tool: ModuleType, tmp_path: Path) -> None:
     """And running out of memory, or a library that is not there, does not."""
-    module, rows = import_module("gpu_open"), import_module("gpu_rows").Rows(tmp_path / "rows.jsonl")
+    rows, speed = import_module("gpu.rows").Rows(tmp_path / "rows.jsonl"), import_module("gpu.rows").Part.SPEED
     fail = import_module("resdsl.diagnostics").fail
 
     def raising(error: Exception) -> Any:
@@ -224,20 +259,20 @@ def test_an_error_of_cuda_ends_the_process(tool: ModuleType, tmp_path: Path) -> 
         return work
 
     out_of_memory = type("OutOfMemoryError", (RuntimeError,), {})("CUDA out of memory")
-    assert module.attempt(raising(out_of_memory), "speed", "a", rows) is None
-    assert module.attempt(raising(fail("missing-provider", "no CUDA")), "speed", "b", rows) is None
-    assert module.attempt(raising(fail("engine-failed", "no engine")), "speed", "c", rows) is None
+    assert rows.attempt(raising(out_of_memory), speed, "a") is None
+    assert rows.attempt(raising(fail("missing-provider", "no CUDA")), speed, "b") is None
+    assert rows.attempt(raising(fail("engine-failed", "no engine")), speed, "c") is None
     with pytest.raises(SystemExit, match="CUDA does not go on"):
-        module.attempt(raising(RuntimeError("CUDA error: an illegal memory access")), "speed", "d", rows)
-    assert [row["row"] for row in rows.read()] == ["Failed", "Skipped", "Failed", "Failed"]
+        rows.attempt(raising(RuntimeError("CUDA error: an illegal memory access")), speed, "d")
+    assert [row["row"] for row in rows.read()] == ["failed", "skipped", "failed", "failed"]
 
 
 def test_a_wrong_output_is_beyond_the_tolerance(
     tool: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    checks, ways = import_module("gpu_checks"), import_module("gpu_ways")
-    problem, cases = import_module("gpu_problem"), import_module("gpu_cases")
-    rows = import_module("gpu_rows").Rows(tmp_path / "rows.jsonl")
+    checks, ways = import_module("gpu.checks"), import_module("gpu.ways")
+    problem, cases = import_module("gpu.cases"), import_module("gpu.cases")
+    rows = import_module("gpu.rows").Rows(tmp_path / "rows.jsonl")
 
     def wrong(factor: float) -> Any:
         def opened(asked: Any) -> Any:
@@ -260,22 +295,37 @@ def test_a_wrong_output_is_beyond_the_tolerance(
 
 
 def test_tolerances_are_those_of_verify(tool: ModuleType) -> None:
-    checks, numbers = import_module("gpu_checks"), import_module("gpu_cases").Numbers
+    tolerance, numbers = import_module("gpu.checks").tolerance, import_module("gpu.cases").Numbers
     verify = import_module("resdsl.verify")
-    empty = np.zeros((1, 1))
-    found = checks.Reference({}, empty, empty, empty, own=1e-5, baseline=1e-6)
-    assert checks.tolerance_of(numbers.FP64, found, eager=True) == verify.EXACT
-    assert checks.tolerance_of(numbers.FP32, found, eager=True) == verify.FACTOR * 1e-5 + verify.FLOOR
-    assert checks.tolerance_of(numbers.FP32, found, eager=False) == verify.FACTOR * 1e-6 + verify.FLOOR
-    assert checks.tolerance_of(numbers.INT8, found, eager=False) == verify.MOST[verify.Precision.INT8]
-    few = [checks.tolerance_of(each, found, eager=False) for each in (numbers.TF32, numbers.FP16, numbers.BF16)]
+    assert tolerance(numbers.FP64, 1e-5) == verify.EXACT
+    assert tolerance(numbers.FP32, 1e-5) == verify.FACTOR * 1e-5 + verify.FLOOR
+    assert tolerance(numbers.INT8, 1e-5) == verify.MOST[verify.Precision.INT8]
+    few = [tolerance(each, 1e-6) for each in (numbers.TF32, numbers.FP16, numbers.BF16)]
     assert few[0] == few[1] < few[2] <= verify.MOST[verify.Precision.BF16]
+
+
+def test_a_training_step_of_each_type_learns(tool: ModuleType, tmp_path: Path) -> None:
+    """fp16 too, whose steps are only timed on GPUs. TF32 is float32 on a CPU."""
+    cases, step = import_module("gpu.cases"), import_module("gpu.torch_ways").training_step
+    network = cases.CASES["preact164"].build(quick=True)
+    weights, x = cases.calm_weights(network), np.random.default_rng(0).standard_normal((2, 3, 32, 32), np.float32)
+    for numbers in (cases.Numbers.FP32, cases.Numbers.FP16, cases.Numbers.BF16):
+        opened = step(True, cases.Problem(network, weights, x, numbers, "cpu", tmp_path))
+        before = opened.output()
+        for _ in range(4):
+            opened.call()
+        assert opened.output() < before, numbers
+        assert opened.peak_bytes is None
+
+
+GPU = {"name": "A GPU", "compute_capability": "9.0", "memory_bytes": 1}
+PROVIDERS = ["CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"]
 
 
 def test_what_a_gpu_is_given_to_do(tool: ModuleType) -> None:
     """By what is installed, as environments say it."""
-    here = found(torch={"version": "2"}, tensorrt={"error": "no libnvinfer"}, tensorrt_rtx={"version": "1.7"},
-                 onnxruntime={"version": "1", "providers": ["CPUExecutionProvider"]})  # fmt: skip
+    here = found(torch={"version": "2", "finds_gpu": True}, tensorrt={"error": "no libnvinfer"}, tensorrt_rtx={"version": "1.7"},
+                 onnxruntime={"version": "1", "providers": PROVIDERS[:1]})  # fmt: skip
     checks, speed, training, compiled = (stage.tasks(here, "cuda", quick=False) for stage in tool.STAGES)
     assert [tasks[0].family for tasks in checks] == ["torch", "onnxruntime", "tensorrt_rtx", "torch.compile of units"]
     assert [tasks[0].family for tasks in speed] == ["torch", "tensorrt_rtx"], "without CUDA, ONNX Runtime is not timed"
@@ -287,42 +337,94 @@ def test_what_a_gpu_is_given_to_do(tool: ModuleType) -> None:
         ("resnet50", 128),
     ]
     assert [tasks[0].family for tasks in compiled] == ["torch.compile of units", "torch.compile"]
-    here["libraries"]["onnxruntime"]["providers"] += ["CUDAExecutionProvider"]
+    here["libraries"]["onnxruntime"]["providers"] = PROVIDERS
     here["libraries"]["tensorrt"] = {"version": "10.16"}
     assert [tasks[0].family for tasks in tool.STAGES[1].tasks(here, "cuda", quick=False)] == [
         "torch",
-        "onnxruntime",
+        "onnxruntime on CUDA",
         "tensorrt",
         "tensorrt_rtx",
     ]
     assert tool.STAGES[3].tasks(here, "cpu", quick=True) == []
 
 
-def test_without_pytorch_or_a_gpu_it_says_so(tool: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    missing = [{"what": "torch", "why": "not installed: pip install 'resdsl[torch]'"}]
-    monkeypatch.setattr(tool, "environment", lambda: (found(), missing))
-    with pytest.raises(SystemExit, match="not installed: pip install"):
-        tool.main(["--out", str(tmp_path / "out")])
-    monkeypatch.setattr(tool, "environment", lambda: (found(torch={"version": "2", "gpu": None}), []))
-    with pytest.raises(SystemExit, match="finds no GPU"):
-        tool.main(["--out", str(tmp_path / "out")])
+@pytest.mark.parametrize("torch", [{}, {"torch": {"version": "2+cpu", "finds_gpu": False}}], ids=["none", "of the CPU"])
+def test_a_gpu_without_its_pytorch_is_for_onnx_runtime(tool: ModuleType, torch: dict[str, Any]) -> None:
+    module, speed = import_module("gpu.environment"), import_module("gpu.speed")
+    here = {
+        **found(**torch, tensorrt={"version": "11"}, onnxruntime={"version": "1", "providers": PROVIDERS}),
+        "gpu": GPU,
+    }
+    assert [[tasks[0].family for tasks in stage.tasks(here, "cuda", quick=False)] for stage in tool.STAGES] == [
+        ["onnxruntime", "onnxruntime on CUDA"],
+        ["onnxruntime on CUDA"],
+        [],
+        [],
+    ]
+    assert not module.has_torch(here, "cuda")
+    assert {"engines", "training steps"} < {each["what"] for each in module.missing(here, "cuda")}
+    tool.require(here, [], "cuda")
+    family = import_module("gpu.ways").Family.RUNTIME_GPU
+    alone = speed._wanted(family, plan(Path(), device="cuda", has_torch=False))
+    assert [str(each) for each in alone] == [
+        "ONNX Runtime, CUDA, tf32",
+        "ONNX Runtime, CUDA, fp16",
+        "ONNX Runtime, TensorRT, fp16",
+    ]
+    beside = speed._wanted(family, plan(Path(), device="cuda"))
+    assert [str(each) for each in beside] == ["eager, tf32", "eager, fp16", *map(str, alone)]
+
+
+def test_what_nvidia_smi_says_is_the_gpu_without_pytorch(tool: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program is played; memory is not told everywhere."""
+    module = import_module("gpu.environment")
+    asked: list[list[str]] = []
+
+    def output(command: list[str]) -> str:
+        asked.append(command)
+        return f"A GPU, 9.0, {memory[0]}, 580.1, 1 MHz, 2 MHz, 3 MHz, 4 W, 5" if command[0] == "nvidia-smi" else ""
+
+    monkeypatch.setattr(module, "_output", output)
+    monkeypatch.setattr(module, "INSTALLED_BY", {})
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,1")
+    memory: list[str] = [""]
+    for memory[0], bytes_ in (("2 MiB", 2**21), ("[N/A]", None)):
+        here = module.environment()
+        assert here["gpu"] == {"name": "A GPU", "compute_capability": "9.0", "memory_bytes": bytes_}
+        assert here["nvidia_smi"]["driver_version"] == "580.1"
+    assert asked[0][-1] == "--id=3"
+
+
+def test_where_nothing_computes_it_says_so(tool: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def ended(here: dict[str, Any], match: str, *options: str) -> None:
+        monkeypatch.setattr(tool, "environment", lambda: here)
+        with pytest.raises(SystemExit, match=match):
+            tool.main(["--out", str(tmp_path / "out"), *options])
+
+    ended(found(), "no GPU is found")
+    ended(found(), "neither PyTorch nor ONNX Runtime computes on cpu here\n- torch: not installed", "--device", "cpu")
+    runtime = {"version": "1", "providers": PROVIDERS[:1]}
+    ended(
+        {**found(onnxruntime=runtime), "gpu": GPU},
+        "on cuda here\n(.*\n)+- CUDAExecutionProvider: this ONNX Runtime has CPU",
+    )
     assert not (tmp_path / "out").exists()
 
 
 def test_a_library_that_cannot_be_loaded_is_named(tool: ModuleType) -> None:
-    module = import_module("gpu_environment")
-    said = {"torch": {"version": "2", "gpu": None}, "tensorrt": {"error": "OSError: no libcuda"}}
-    missing = {each["what"]: each["why"] for each in module._missing(said)}
+    said = found(torch={"version": "2", "finds_gpu": False}, tensorrt={"error": "OSError: no libcuda"})
+    missing = {each["what"]: each["why"] for each in import_module("gpu.environment").missing(said, "cpu")}
     assert missing["tensorrt"] == "installed, and cannot be loaded: OSError: no libcuda"
     assert missing["onnxruntime"] == "not installed: pip install 'resdsl[ort-gpu]'"
     assert missing["CUDA"] == "PyTorch 2 finds no GPU"
+    assert "engines" not in missing
 
 
 def test_published_reports_are_whole() -> None:
     """Those under benchmarks/gpu: of a GPU, in full, with the summary that their JSON gives. There may be none."""
     sys.path.insert(0, str(TOOLS))
     try:
-        markdown = import_module("gpu_markdown").markdown
+        markdown = import_module("gpu.report").markdown
     finally:
         sys.path.remove(str(TOOLS))
     for path in (ROOT / "benchmarks" / "gpu").glob("*.json"):

@@ -1,4 +1,4 @@
-"""The ways to compute a network's output that tools/gpu_report.py holds against the reference and times.
+"""The ways to compute a network that tools/gpu_report.py holds against the reference and times.
 
 All take float32 images and have the same weights. PyTorch's are its own module; ONNX Runtime and TensorRT get what the targets
 `onnx` and `trt` write, with the default passes.
@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-from gpu_cases import Numbers
-from gpu_problem import Opened, Problem
-from gpu_torch import compiled, compiled_units, eager, graph, graph_of_compiled_units
 
+from gpu.cases import Numbers, Opened, Problem
+from gpu.torch_ways import compiled, compiled_units, eager, graph, graph_of_compiled_units, training_step
 from resdsl.passes.table import DEFAULT_LEVEL, passes_of
 from resdsl.targets.onnx_provider import Provider
 from resdsl.targets.table import TARGETS, Request
@@ -26,28 +25,33 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Family(Enum):
-    """Ways that need the same library. Those of a family are timed in one process, beside PyTorch's eager way.
-
-    UNITS and WHOLE are PyTorch's, and apart because compiling takes its time. The value is what reports say.
+class Family(StrEnum):
+    """Ways that need the same libraries, and are timed in one process. UNITS, WHOLE and TRAINING are PyTorch's too, and apart
+    because they take their time.
     """
 
     TORCH = "torch"
-    ONNX_RUNTIME = "onnxruntime"
+    RUNTIME_CPU = "onnxruntime"
+    RUNTIME_GPU = "onnxruntime on CUDA"
     TENSORRT = "tensorrt"
     TORCH_TENSORRT = "torch_tensorrt"
     RTX = "tensorrt_rtx"
+    TRAINING = "training"
     UNITS = "torch.compile of units"
     WHOLE = "torch.compile"
 
     @property
-    def module(self) -> str:
-        """The Python package without which there is none of it."""
-        return "torch" if self.compiles else self.value
-
-    @property
-    def compiles(self) -> bool:
-        return self in (Family.UNITS, Family.WHOLE)
+    def needs(self) -> frozenset[str]:
+        """Packages and ONNX Runtime's providers without which there is none of it. Engines take and give PyTorch's tensors."""
+        match self:
+            case Family.TORCH | Family.TRAINING | Family.UNITS | Family.WHOLE:
+                return frozenset({"torch"})
+            case Family.RUNTIME_CPU:
+                return frozenset({"onnxruntime"})
+            case Family.RUNTIME_GPU:
+                return frozenset({Provider.CUDA.runtime_name})
+            case Family.TENSORRT | Family.TORCH_TENSORRT | Family.RTX:
+                return frozenset({self.value, "torch"})
 
 
 CALIBRATED = 8
@@ -120,21 +124,25 @@ def _request(problem: Problem, options: EngineOptions | None = None) -> Request:
 
 
 FP64, FP32, TF32, FP16, BF16, INT8 = Numbers
-EAGER = Way("eager", Family.TORCH, eager, (FP64, FP32, TF32, FP16, BF16), (FP32, TF32, FP16))
 _NO_CPU = ("cuda",)
 _ENGINES = (FP32, TF32, FP16, BF16, INT8)
+EAGER = Way("eager", Family.TORCH, eager, (FP64, FP32, TF32, FP16, BF16), (FP32, TF32, FP16))
+STEP = Way("step", Family.TRAINING, partial(training_step, False), (), (FP32, TF32, BF16))
 WAYS = (
     EAGER,
     Way("CUDA graph", Family.TORCH, graph, (FP32, FP16), (TF32, FP16), _NO_CPU),
+    STEP,
+    Way("step, channels last", Family.TRAINING, partial(training_step, True), (), (BF16,)),
+    Way("step, channels last", Family.TRAINING, partial(training_step, True), (), (TF32, FP16), _NO_CPU),
     Way("units compiled", Family.UNITS, compiled_units, (FP16,), (FP16,), _NO_CPU),
     Way("units compiled, CUDA graph", Family.UNITS, graph_of_compiled_units, (FP16,), (FP16,), _NO_CPU),
     Way("compiled", Family.WHOLE, compiled, (), (FP16,), _NO_CPU),
     # Held against the reference everywhere, and timed beside other ways on the CPU alone.
-    Way("ONNX Runtime, CPU", Family.ONNX_RUNTIME, partial(onnx_runtime, Provider.CPU), (FP32, INT8)),
-    Way("ONNX Runtime, CPU", Family.ONNX_RUNTIME, partial(onnx_runtime, Provider.CPU), (), (FP32,), ("cpu",)),
+    Way("ONNX Runtime, CPU", Family.RUNTIME_CPU, partial(onnx_runtime, Provider.CPU), (FP32, INT8)),
+    Way("ONNX Runtime, CPU", Family.RUNTIME_CPU, partial(onnx_runtime, Provider.CPU), (), (FP32,), ("cpu",)),
     # Both compute float32 models in TF32 unless they are told otherwise.
-    Way("ONNX Runtime, CUDA", Family.ONNX_RUNTIME, partial(onnx_runtime, Provider.CUDA), (TF32, FP16), (TF32, FP16), _NO_CPU),
-    Way("ONNX Runtime, TensorRT", Family.ONNX_RUNTIME, partial(onnx_runtime, Provider.TENSORRT), (TF32, FP16), (FP16,), _NO_CPU),
+    Way("ONNX Runtime, CUDA", Family.RUNTIME_GPU, partial(onnx_runtime, Provider.CUDA), (TF32, FP16), (TF32, FP16), _NO_CPU),
+    Way("ONNX Runtime, TensorRT", Family.RUNTIME_GPU, partial(onnx_runtime, Provider.TENSORRT), (TF32, FP16), (FP16,), _NO_CPU),
     Way("TensorRT", Family.TENSORRT, partial(engine, Builder.TENSORRT, Via.ONNX, False), _ENGINES, (TF32, FP16, INT8), _NO_CPU),
     Way("TensorRT, CUDA graph", Family.TENSORRT, partial(engine, Builder.TENSORRT, Via.ONNX, True), (FP16,), (FP16,), _NO_CPU),
     Way("torch-tensorrt", Family.TORCH_TENSORRT, partial(engine, Builder.TENSORRT, Via.TORCH, False), (FP32, FP16), (FP16,), _NO_CPU),

@@ -1,20 +1,58 @@
-"""The summary of a report of tools/gpu_report.py, made from its JSON alone."""
+"""The report of tools/gpu_report.py in its two files: JSON, and a summary that is made of it alone."""
 
 from __future__ import annotations
 
-from gpu_rows import Document
+import json
+import os
+import tempfile
+import time
+from dataclasses import asdict
+from pathlib import Path
 
-GIBIBYTE = 2**30
+from gpu.rows import KINDS, Document, Failed, Skipped
+
+LISTS = ("checks", "speeds", "skipped", "failed")
+
+
+class Report:
+    """As far as it is known."""
+
+    def __init__(self, head: Document, folder: Path, name: str, start: float) -> None:
+        """head: what is known before anything runs. start: of all, by time.time()."""
+        self.folder, self.name, self.start = folder, name, start
+        self.document: Document = {**head, "seconds": 0.0, "is_complete": False} | {each: [] for each in LISTS}
+
+    def add(self, row: Skipped | Failed) -> None:
+        self.document[KINDS[type(row)]].append(asdict(row))
+
+    def write(self) -> None:
+        self.document["seconds"] = time.time() - self.start
+        write_whole(self.folder / f"{self.name}.json", json.dumps(self.document, indent=1, allow_nan=False) + "\n")
+        write_whole(self.folder / f"{self.name}.md", markdown(self.document))
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Replaces the file, whole or not at all."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        Path(name).chmod(0o644)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
 
 
 def markdown(report: Document) -> str:
     """Everything but the rounds."""
+    trainings = [each for each in report["speeds"] if each["family"] == "training"]
     parts = [
         *_head(report),
         *_missing(report["missing"]),
         *_checks(report["checks"]),
-        *_speeds(report["speeds"]),
-        *_trainings(report["trainings"]),
+        *_speeds([each for each in report["speeds"] if each["family"] != "training"]),
+        *_trainings(trainings),
         *_list("Not run", report["skipped"], "why"),
         *_list("Ended in an error", report["failed"], "error"),
     ]
@@ -22,15 +60,16 @@ def markdown(report: Document) -> str:
 
 
 def _head(report: Document) -> list[str]:
-    found = report["environment"]
-    gpu, smi, torch = found["gpu"], found["nvidia_smi"] or {}, found["libraries"].get("torch", {})
+    found: Document = report["environment"]
+    gpu, torch = found["gpu"], found["libraries"].get("torch", {})
+    smi: dict[str, str] = found["nvidia_smi"] or {}
     name = gpu["name"] if gpu and report["device"] == "cuda" else found["cpu"]
     rows: dict[str, object] = {}
     if gpu:
         rows |= {
             "GPU": gpu["name"],
             "compute capability": gpu["compute_capability"],
-            "memory": f"{gpu['memory_bytes'] / GIBIBYTE:.1f} GiB",
+            "memory": _gibibytes(gpu["memory_bytes"]),
             "driver": smi.get("driver_version"),
             "clocks": ", ".join(f"{key.removeprefix('clocks.')} {smi[key]}" for key in smi if key.startswith("clocks")),
         }
@@ -72,7 +111,7 @@ def _checks(checks: list[Document]) -> list[str]:
         ]
         for each in checks
     ]
-    said = f"{len(checks)} outputs against float64, max|y - y64| / max|y64|; {beyond} beyond the tolerance."
+    said = f"{len(checks)} outputs against resdsl's evaluator in float64, max|y - y64| / max|y64|; {beyond} beyond the tolerance."
     return [
         "",
         "## Correctness",
@@ -84,23 +123,25 @@ def _checks(checks: list[Document]) -> list[str]:
 
 
 def _speeds(speeds: list[Document]) -> list[str]:
+    if not speeds:
+        return []
     lines = [
         "",
         "## Speed",
         "",
-        "Milliseconds for a batch; in brackets how many times as fast as eager in the same numbers (int8: fp16), in the same process and "
-        "rounds.",
+        "Milliseconds for a batch; in brackets how many times as fast as PyTorch's eager in the same numbers (int8: fp16), in the same "
+        "process and rounds, where there is one. Images a second are those of the best batch.",
     ]
     for network in dict.fromkeys(each["network"] for each in speeds):
         own = [each for each in speeds if each["network"] == network]
         shown = [each for each in own if each["way"] != "eager" or each["family"] == "torch"]
         batches = sorted({each["batch"] for each in shown})
-        cells = {(each["way"], each["numbers"], each["batch"]): each for each in shown}
-        rows = [
-            [way, numbers, *(_speed(cells.get((way, numbers, batch))) for batch in batches)]
-            for way, numbers in dict.fromkeys((each["way"], each["numbers"]) for each in shown)
-        ]
-        titles = ["way", "numbers", *(f"batch {batch}" for batch in batches)]
+        rows: list[list[str]] = []
+        for way, numbers in dict.fromkeys((each["way"], each["numbers"]) for each in shown):
+            cells = {each["batch"]: each for each in shown if (each["way"], each["numbers"]) == (way, numbers)}
+            most = max(each["images_per_second"] for each in cells.values())
+            rows.append([way, numbers, *(_speed(cells.get(batch)) for batch in batches), f"{most:,.0f}"])
+        titles = ["way", "numbers", *(f"batch {batch}" for batch in batches), "images/s"]
         lines += ["", f"### {network}", "", *_table(titles, rows)]
     return lines
 
@@ -108,21 +149,23 @@ def _speeds(speeds: list[Document]) -> list[str]:
 def _speed(cell: Document | None) -> str:
     if cell is None:
         return ""
-    ratio = "" if cell["way"] == "eager" else f" ({cell['speed']:.2f})"
+    ratio = "" if cell["way"] == "eager" or cell["speed"] is None else f" ({cell['speed']:.2f})"
     return f"{1e3 * cell['seconds']:.2f}{ratio}"
 
 
 def _trainings(trainings: list[Document]) -> list[str]:
+    if not trainings:
+        return []
     rows = [
         [
             each["network"],
             str(each["batch"]),
-            each["style"],
+            each["way"],
+            each["numbers"],
             f"{1e3 * each['seconds']:.1f}",
             f"{each['images_per_second']:,.0f}",
-            f"{each['speed']:.2f}",
-            "" if each["peak_bytes"] is None else f"{each['peak_bytes'] / GIBIBYTE:.2f} GiB",
-            "not finite" if each["loss"] is None else f"{each['loss']:.3f}",
+            "" if each["speed"] is None else f"{each['speed']:.2f}",
+            _gibibytes(each["peak_bytes"]),
         ]
         for each in trainings
     ]
@@ -130,10 +173,15 @@ def _trainings(trainings: list[Document]) -> list[str]:
         "",
         "## Training",
         "",
-        "A step is forward, cross entropy, backward, and SGD with momentum. Speed is against the first style of the network and batch.",
+        "A step is forward, cross entropy, backward, and SGD with momentum, with float32 weights; 16 bits are autocast's. Speed is "
+        "against the step in fp32.",
         "",
-        *_table(["network", "batch", "style", "ms", "images/s", "speed", "peak memory", "first loss"], rows),
+        *_table(["network", "batch", "way", "numbers", "ms", "images/s", "speed", "peak memory"], rows),
     ]
+
+
+def _gibibytes(number: int | None) -> str:
+    return "" if number is None else f"{number / 2**30:.2f} GiB"
 
 
 def _list(title: str, rows: list[Document], said: str) -> list[str]:

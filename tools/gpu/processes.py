@@ -1,60 +1,37 @@
-"""Running the tasks of tools/gpu_report.py in processes that may end, and keeping what they found."""
+"""Running tasks of tools/gpu_report.py in processes that may end, and keeping what they found.
+
+    python -m gpu.processes PLAN.json ROWS.jsonl
+
+is such a process. What goes wrong in a task of it is a row, and the next one is begun; what ends it is told by the one that started it.
+"""
 
 from __future__ import annotations
 
-import json
+import gc
 import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from dataclasses import asdict, dataclass, replace
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gpu_markdown import markdown
-from gpu_rows import LISTS, Document, Failed, Plan, Row, Rows, Skipped, Task
+from gpu.checks import check
+from gpu.report import Report
+from gpu.rows import KINDS, Failed, Part, Plan, Rows, Skipped, Started, Task
+from gpu.speed import time_ways
 
-WORKER = [sys.executable, str(Path(__file__).with_name("gpu_worker.py"))]
+TOOLS = Path(__file__).resolve().parents[1]
+WORKER = [sys.executable, "-m", "gpu.processes"]
+PARTS: dict[Part, Callable[[Task, Plan, Rows], None]] = {Part.CHECKS: check, Part.SPEED: time_ways}
 GRACE = 10
 """Seconds beyond its time after which a process is ended."""
 LOOK = 2
 """Seconds between two looks at what a process has written."""
-
-
-class Report:
-    """The report as far as it is known, in its two files."""
-
-    def __init__(self, head: Document, folder: Path, name: str, start: float) -> None:
-        """head: what is known before anything runs. start: of all, by time.time()."""
-        self.folder, self.name, self.start = folder, name, start
-        self.document: Document = {**head, "seconds": 0.0, "is_complete": False} | {each: [] for each in LISTS.values()}
-
-    def add(self, row: Row) -> None:
-        self.document[LISTS[type(row).__name__]].append(asdict(row))
-
-    def add_document(self, row: Document) -> None:
-        kind = row.pop("row")
-        if kind in LISTS:
-            self.document[LISTS[kind]].append(row)
-
-    def write(self) -> None:
-        self.document["seconds"] = time.time() - self.start
-        write_whole(self.folder / f"{self.name}.json", json.dumps(self.document, indent=1, allow_nan=False) + "\n")
-        write_whole(self.folder / f"{self.name}.md", markdown(self.document))
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Replaces the file, whole or not at all."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        Path(name).chmod(0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+NO_TIME = "no time was left"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +50,7 @@ def run(plan: Plan, report: Report) -> None:
         part, family = tasks[0].part, tasks[0].family
         if plan.is_over:
             for task in tasks:
-                report.add(Skipped(part, str(task), "no time was left"))
+                report.add(Skipped(part, str(task), NO_TIME))
             return
         print(f"{part}: {family}, {plan.left:.0f} s …", file=sys.stderr, flush=True)
         ended = _process(replace(plan, tasks=tasks), report)
@@ -100,6 +77,7 @@ def _process(plan: Plan, report: Report) -> Ended:
     with said.open("w") as stream:
         process = subprocess.Popen(
             [*WORKER, str(asked), str(rows.path)],
+            cwd=TOOLS,
             stdout=stream,
             stderr=stream,
             env={**os.environ, **variables},
@@ -111,9 +89,11 @@ def _process(plan: Plan, report: Report) -> Ended:
             is_done = process.poll() is not None
             found = rows.read()
             for row in found[taken:]:
-                if row["row"] == "Started":
-                    begun.append(Task(**row["task"]))
-                report.add_document(row)
+                kind = row.pop("row")
+                if kind == KINDS[Started]:
+                    begun.append(Task.read(row["task"]))
+                else:
+                    report.document[kind].append(row)
             if len(found) > taken:
                 report.write()
             taken = len(found)
@@ -122,7 +102,8 @@ def _process(plan: Plan, report: Report) -> Ended:
             if plan.left < -GRACE and not is_stopped:
                 is_stopped = True
                 os.killpg(process.pid, signal.SIGKILL)  # with the compilers that it started
-            _wait(process)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(LOOK)
     except BaseException:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
@@ -130,12 +111,38 @@ def _process(plan: Plan, report: Report) -> Ended:
         raise
     if is_stopped or process.returncode == 0:
         return Ended(tuple(begun), is_stopped=is_stopped)
-    last = ([*said.read_text(errors="replace").strip().splitlines()] or ["it said nothing"])[-1]
+    last = (said.read_text(errors="replace").strip().splitlines() or ["it said nothing"])[-1]
     return Ended(tuple(begun), error=f"the process ended with {process.returncode}: {last[:400]}")
 
 
-def _wait(process: subprocess.Popen[bytes]) -> None:
-    try:
-        process.wait(LOOK)
-    except subprocess.TimeoutExpired:
-        return
+def work(plan: Plan, rows: Rows) -> None:
+    """In the process. A task is begun if there is as much time as the last one of its network took."""
+    took: dict[str, float] = {}
+    for task in plan.tasks:
+        if plan.left <= took.get(task.network, 0):
+            rows.tell(Skipped(task.part, str(task), NO_TIME))
+            continue
+        start = time.perf_counter()
+        rows.tell(Started(task))
+        rows.attempt(lambda task=task: PARTS[task.part](task, plan, rows), task.part, str(task))
+        gc.collect()
+        if plan.has_torch:
+            import torch
+
+            torch.cuda.empty_cache()  # what tasks hold of the GPU does not add up
+        took[task.network] = time.perf_counter() - start
+
+
+def main() -> None:
+    plan, rows = Plan.from_json(Path(sys.argv[1]).read_text(encoding="utf-8")), Rows(Path(sys.argv[2]))
+    warnings.simplefilter("ignore")
+    if plan.has_torch:
+        import torch
+
+        # What is timed may choose its kernels by trying them; some of those round more coarsely than what checks allow for.
+        torch.backends.cudnn.benchmark = plan.tasks[0].part is Part.SPEED
+    work(plan, rows)
+
+
+if __name__ == "__main__":
+    main()

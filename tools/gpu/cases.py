@@ -1,24 +1,28 @@
-"""What tools/gpu_report.py runs: networks, their weights, and the types of numbers they are computed in."""
+"""What tools/gpu_report.py runs: networks, their weights, the types of numbers they are computed in, and what a way is asked."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import Enum
-from typing import TYPE_CHECKING, assert_never
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, TypeAlias, assert_never
+
+import numpy as np
+from numpy.typing import NDArray
 
 import resdsl
-from resdsl.network.evaluate import random_input
+from resdsl.network.evaluate import calibrate
 from resdsl.network.initial import Weights, initial_weights
 from resdsl.network.network import Network
 from resdsl.spec import Parameter
 from resdsl.targets.precision import Precision
 
-if TYPE_CHECKING:
-    from torch import nn
+Array: TypeAlias = NDArray[np.floating[Any]]
 
 
-class Numbers(Enum):
+class Numbers(StrEnum):
     """What is computed in. FP32 is without TF32; TF32 holds float32 and multiplies with 10 bits of it. FP64 is PyTorch's alone."""
 
     FP64 = "fp64"
@@ -65,7 +69,7 @@ class Case:
     source: str = ""
 
     def build(self, *, quick: bool) -> Network:
-        return resdsl.build(self.spec, *(self.quick, self.parameters) if quick else (self.network, {}))
+        return resdsl.build(self.spec, self.quick, self.parameters) if quick else resdsl.build(self.spec, self.network)
 
 
 CIFAR: dict[str, Parameter] = {"n": 1}
@@ -84,32 +88,42 @@ CASES = {
 }
 
 
-def units(module: nn.Module) -> list[nn.Module]:
-    """The module's residual units; their names end in a number."""
-    return [part for name, part in module.named_modules() if name.rpartition(".")[2].isdecimal()]
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What a way is to compute. x: (batch, *input). device: PyTorch's name of it. work: a folder for what is kept."""
+
+    network: Network
+    weights: Weights
+    x: NDArray[np.float32]
+    numbers: Numbers
+    device: str
+    work: Path
 
 
-def calm_weights(network: Network, device: str) -> Weights:
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A way that is ready. call: computes the output to its end, to be timed. output: computes it, as float64; of a training
+    step, its loss. peak_bytes: see gpu.rows.Speed.
+    """
+
+    call: Callable[[], object]
+    output: Callable[[], Array]
+    peak_bytes: int | None = None
+
+
+_IN_UNIT = re.compile(r"(.+\.\d+)\.(?:conv|bn)\w*\.weight")
+
+
+def calm_weights(network: Network) -> Weights:
     """Weights with which rounding is not amplified from unit to unit, so that a check of few bits can fail.
 
     The initial ones, with the last layer of each of n branches times 1 / sqrt(n), as branches of trained networks add little; with
     the initial ones as they are, fp16 is off by a third in 1001 layers, whoever computes it. Statistics of norms are recorded
     on random images.
     """
-    import torch
-
-    from resdsl.targets.torch_module import torch_module
-
     weights = initial_weights(network)
-    module = torch_module(network, weights).to(device).train()
-    parts = units(module)
-    with torch.no_grad():
-        for unit in parts:
-            layers = [layer for name, layer in unit.named_children() if name.startswith(("conv", "bn"))]
-            layers[-1].weight.mul_(len(parts) ** -0.5)
-        for norm in module.modules():
-            if isinstance(norm, torch.nn.BatchNorm2d):
-                norm.momentum = None  # the statistics become the mean over all batches
-        module(torch.from_numpy(random_input(network, 16, 2)).to(device))
-    state = module.state_dict()
-    return {name: state[name].cpu().numpy() for name in weights}
+    last = {found[1]: name for name in weights if (found := _IN_UNIT.fullmatch(name))}  # the later one stays
+    for name in last.values():
+        weights[name] *= np.float32(len(last) ** -0.5)
+    calibrate(network, weights, seed=2, forwards=1)
+    return weights

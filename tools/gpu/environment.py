@@ -1,6 +1,6 @@
-"""On what tools/gpu_report.py ran, and which libraries it missed.
+"""On what tools/gpu_report.py runs, and what it misses.
 
-    python tools/gpu_environment.py LIBRARY
+    python -m gpu.environment LIBRARY
 
 prints what this library says of itself, as JSON. Each is asked in a process of its own, since importing one may end it.
 """
@@ -10,19 +10,19 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 
-from gpu_rows import Document
-from gpu_ways import Family
-
+from gpu.rows import Document
+from gpu.ways import Family
 from resdsl.bench.machine import machine
 from resdsl.targets.onnx_provider import Provider
 
-ROOT = Path(__file__).resolve().parents[1]
+TOOLS = Path(__file__).resolve().parents[1]
 PATIENCE = 120
 """Seconds. TensorRT's packages load gigabytes."""
 INSTALLED_BY = {
@@ -32,59 +32,78 @@ INSTALLED_BY = {
     "torch_tensorrt": "pip install 'resdsl[trt]'",
     "tensorrt_rtx": "pip install 'resdsl[rtx]'",
 }
+WITHOUT_TORCH = {
+    "eager, CUDA graphs, torch.compile": "they are ways of PyTorch's",
+    "training steps": "they are PyTorch's",
+    "engines": "they take and give its tensors, those of TensorRT and of TensorRT for RTX",
+    "ratios of speed": "they are to its eager way",
+}
 VERSIONS = (
     "resdsl", "numpy", "onnx", "torch", "triton", "onnxruntime", "onnxruntime-gpu", "tensorrt", "torch-tensorrt",
     "tensorrt-rtx", "nvidia-cudnn-cu12", "nvidia-cudnn-cu13", "timm", "torchvision",
 )  # fmt: skip
-SMI_FIELDS = ("name", "driver_version", "clocks.sm", "clocks.max.sm", "clocks.mem", "power.limit", "temperature.gpu")
+SMI_FIELDS = ("name", "compute_cap", "memory.total", "driver_version", "clocks.sm", "clocks.max.sm", "clocks.mem", "power.limit", "temperature.gpu")  # fmt: skip
 
 
-def environment() -> tuple[Document, list[Document]]:
-    """What there is; and what is missing, each as `what` and `why`."""
+def environment() -> Document:
+    """What there is."""
     started = {name: _probe(name) for name in INSTALLED_BY if importlib.util.find_spec(name)}
     said = {name: _answer(process) for name, process in started.items()}
     installed = {each.name.lower().replace("_", "-"): each.version for each in metadata.distributions()}
-    found: Document = {
+    gpu = said.get("torch", {}).pop("gpu", None)
+    smi = _smi(gpu.pop("uuid") if gpu else None)
+    if gpu is None and smi is not None:
+        mebibytes = smi["memory.total"].split()[0]  # or [N/A]
+        memory = int(mebibytes) * 2**20 if mebibytes.isdecimal() else None
+        gpu = {"name": smi["name"], "compute_capability": smi["compute_cap"], "memory_bytes": memory}
+    return {
         **asdict(machine()),
         "commit": _commit(),
         "versions": {name: installed[name] for name in VERSIONS if name in installed},
         "libraries": said,
-        "gpu": said.get("torch", {}).get("gpu"),
-        "nvidia_smi": _smi(said.get("torch", {}).get("gpu")),
+        "gpu": gpu,
+        "nvidia_smi": smi,
     }
-    return found, _missing(said)
 
 
-def families(found: Document) -> list[Family]:
-    """Those whose library is there and can be loaded."""
-    return [each for each in Family if "version" in found["libraries"].get(each.module, {})]
+def has_torch(found: Document, device: str) -> bool:
+    """Whether PyTorch computes on the device."""
+    torch = found["libraries"].get("torch", {})
+    return "version" in torch and (device == "cpu" or torch["finds_gpu"])
 
 
-def has_provider(found: Document, provider: Provider) -> bool:
-    """Whether ONNX Runtime's build has it."""
-    return provider.runtime_name in found["libraries"].get("onnxruntime", {}).get("providers", [])
+def families(found: Document, device: str) -> list[Family]:
+    """Those for which all is there."""
+    there = {name for name, said in found["libraries"].items() if "version" in said}
+    there.update(found["libraries"].get("onnxruntime", {}).get("providers", []))
+    if not has_torch(found, device):
+        there.discard("torch")
+    return [each for each in Family if each.needs <= there]
 
 
-def _missing(said: dict[str, Document]) -> list[Document]:
-    missing: list[Document] = []
+def missing(found: Document, device: str) -> list[Document]:
+    """What is missing, each as `what` and `why`."""
+    said: Document = found["libraries"]
+    rows: dict[str, str] = {}
     for name, how in INSTALLED_BY.items():
         if name not in said:
-            missing.append({"what": name, "why": f"not installed: {how}"})
+            rows[name] = f"not installed: {how}"
         elif "error" in said[name]:
-            missing.append({"what": name, "why": f"installed, and cannot be loaded: {said[name]['error']}"})
+            rows[name] = f"installed, and cannot be loaded: {said[name]['error']}"
     if "providers" in said.get("onnxruntime", {}):
         for provider in (Provider.CUDA, Provider.TENSORRT):
             if provider.runtime_name not in said["onnxruntime"]["providers"]:
-                why = f"this build of ONNX Runtime has {', '.join(said['onnxruntime']['providers'])}"
-                missing.append({"what": provider.runtime_name, "why": why})
-    if "version" in said.get("torch", {}) and said["torch"]["gpu"] is None:
-        missing.append({"what": "CUDA", "why": f"PyTorch {said['torch']['version']} finds no GPU"})
-    return missing
+                rows[provider.runtime_name] = f"this ONNX Runtime has {', '.join(said['onnxruntime']['providers'])}"
+    if "version" in said.get("torch", {}) and not said["torch"]["finds_gpu"]:
+        rows["CUDA"] = f"PyTorch {said['torch']['version']} finds no GPU"
+    if not has_torch(found, device):
+        rows |= {what: f"not without PyTorch: {why}" for what, why in WITHOUT_TORCH.items()}
+    return [{"what": what, "why": why} for what, why in rows.items()]
 
 
 def _probe(name: str) -> subprocess.Popen[str]:
-    command = [sys.executable, str(Path(__file__).resolve()), name]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", "gpu.environment", name]
+    return subprocess.Popen(command, cwd=TOOLS, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def _answer(process: subprocess.Popen[str]) -> Document:
@@ -106,33 +125,31 @@ def _library(name: str) -> Document:
     if name == "onnxruntime":
         found["providers"] = module.get_available_providers()
     if name == "torch":
-        found |= {"cuda": module.version.cuda, "cudnn": module.backends.cudnn.version(), "gpu": None}
-        if module.cuda.is_available():
+        found |= {"cuda": module.version.cuda, "cudnn": module.backends.cudnn.version()}
+        found["finds_gpu"] = module.cuda.is_available()
+        if found["finds_gpu"]:
             properties = module.cuda.get_device_properties(0)
             found["gpu"] = {
                 "name": properties.name,
                 "compute_capability": f"{properties.major}.{properties.minor}",
                 "memory_bytes": properties.total_memory,
-                "multiprocessors": properties.multi_processor_count,
                 "uuid": str(properties.uuid),
             }
     return found
 
 
-def _smi(gpu: Document | None) -> dict[str, str] | None:
-    """What nvidia-smi says of PyTorch's first GPU, before anything runs."""
-    if gpu is None:
-        return None
-    uuid = gpu.pop("uuid").removeprefix("GPU-")  # it is no one's business but nvidia-smi's
-    command = ["nvidia-smi", f"--query-gpu={','.join(SMI_FIELDS)}", "--format=csv,noheader", f"--id=GPU-{uuid}"]
-    said = _output(command)
+def _smi(uuid: str | None) -> dict[str, str] | None:
+    """What nvidia-smi says of a GPU before anything runs: PyTorch's first one, or else the first that is visible."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
+    which = f"GPU-{uuid.removeprefix('GPU-')}" if uuid else visible
+    said = _output(["nvidia-smi", f"--query-gpu={','.join(SMI_FIELDS)}", "--format=csv,noheader", f"--id={which}"])
     return dict(zip(SMI_FIELDS, said.split(", "), strict=False)) if said else None
 
 
 def _commit() -> str | None:
     """Of the checkout, with a + where files were changed."""
-    commit = _output(["git", "-C", str(ROOT), "rev-parse", "HEAD"])
-    changed = _output(["git", "-C", str(ROOT), "status", "--porcelain", "--untracked-files=no"])
+    commit = _output(["git", "-C", str(TOOLS), "rev-parse", "HEAD"])
+    changed = _output(["git", "-C", str(TOOLS), "status", "--porcelain", "--untracked-files=no"])
     return f"{commit}{'+' if changed else ''}" if commit else None
 
 
