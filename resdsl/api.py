@@ -18,9 +18,10 @@ from resdsl.source import Source
 from resdsl.spec import Options, Parameter
 from resdsl.syntax import nodes
 from resdsl.syntax.parser import parse_file
+from resdsl.targets.endings import ENGINES_TEXT, is_engine
 from resdsl.targets.precision import Form, Precision
 from resdsl.targets.table import TARGETS, Request, Written
-from resdsl.targets.tensorrt.options import EngineOptions
+from resdsl.targets.tensorrt.options import EngineOptions, Via
 from resdsl.writing import writing
 
 if TYPE_CHECKING:
@@ -224,6 +225,9 @@ def compile_file(
     SpecError, and writes nothing then.
     """
     request = _request(spec, target, network, parameters, **arguments)
+    if target == "trt" and request.engine.via is not Via.TORCH_MODULE and not is_engine(os.fspath(out)):
+        message = f"{os.fspath(out)} does not end in {ENGINES_TEXT}, by which an engine is known"
+        raise fail("wrong-output", message, help="name it NAME.engine")
     with writing(os.fspath(out)) as output:
         return TARGETS[target].emit(request, output)
 

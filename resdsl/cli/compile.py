@@ -33,6 +33,7 @@ from resdsl.cli.options import (
     weights_options,
 )
 from resdsl.spec import origin, spec_path
+from resdsl.targets.endings import ENGINES_TEXT, is_engine
 from resdsl.targets.precision import Form, Precision
 from resdsl.targets.table import TARGETS, Request, Target
 from resdsl.targets.tensorrt.options import EngineOptions, Via
@@ -96,6 +97,8 @@ def command(
     if out == "":
         raise click.UsageError("-o: the name of the output is empty")
     _require_about(chosen, engine)
+    if chosen.name == "trt" and engine.via is not Via.TORCH_MODULE and out not in (None, "-") and not is_engine(out):
+        raise click.UsageError(f"-o {out}: name a file that ends in {ENGINES_TEXT}, by which other commands know it")
     require_int8([precision])
     require_images(mean, std, calibration)
     with reporting():

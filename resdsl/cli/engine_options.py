@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from resdsl.targets.tensorrt.options import DEFAULT_BATCH, Batch, Builder, EngineOptions, Hardware, Via
+from resdsl.diagnostics import SpecError
+from resdsl.targets.tensorrt.options import (
+    DEFAULT_BATCH,
+    LEVELS,
+    MOST_BATCH,
+    MOST_WORKSPACE,
+    Batch,
+    Builder,
+    EngineOptions,
+    Hardware,
+    Via,
+)
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -21,7 +32,6 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 AUTO = "auto"
-MOST_BATCH = 65536
 _CAPABILITY = re.compile(r"(?:sm_?)?(\d{1,2})\.?(\d)", re.IGNORECASE)
 
 
@@ -35,9 +45,10 @@ class _Batch(click.ParamType[Batch]):
             return value
         parts = str(value).split(":")
         if len(parts) in (1, 3) and all(part.isascii() and part.isdigit() for part in parts):
-            sizes = [int(part) for part in parts] * (3 if len(parts) == 1 else 1)
-            if 1 <= sizes[0] <= sizes[1] <= sizes[2] <= MOST_BATCH:
-                return Batch(*sizes)
+            try:
+                return Batch(*[int(part) for part in parts] * (3 if len(parts) == 1 else 1))
+            except SpecError:
+                pass
         return self.fail(
             f"{value!r} is no batch size such as 8, nor a range such as 1:8:64, up to {MOST_BATCH}", param, ctx
         )
@@ -59,13 +70,13 @@ _BATCH = click.option("--batch", type=_Batch(), metavar="MIN:OPT:MAX", help=f"En
 _OPTIONS = (
     click.option("--builder", type=click.Choice([AUTO, *(each.value for each in Builder)]), default=AUTO, show_default=True, help="Engine: what builds it. auto: TensorRT if it can build here, otherwise TensorRT for RTX, and says so."),
     click.option("--via", type=click.Choice([each.value for each in Via]), default=Via.ONNX.value, show_default=True, help="Engine: from our ONNX model, or from the PyTorch module through torch-tensorrt; torch-module: a module that stays in PyTorch, NAME.ep."),
-    click.option("--compute-capability", "compute_capabilities", type=_Capabilities(), metavar="X.Y,…", help="RTX engine: the GPUs that it is for.  [default: all from 8.0 on]"),
+    click.option("--compute-capability", "compute_capabilities", type=_Capabilities(), metavar="X.Y,…", help="RTX engine: the GPUs that it is for.  [default: 8.0, 8.6, 8.9 and from 12.0 on]"),
     click.option("--hardware-compatible", "hardware", type=click.Choice([each.value for each in Hardware]), help="Engine: also for other GPUs than this one: all from compute capability 8.0 on, or those of the same."),
     click.option("--version-compatible", is_flag=True, help="Engine: also for later versions of TensorRT."),
     click.option("--refit", is_flag=True, help="Engine: its weights can be replaced."),
     click.option("--timing-cache", metavar="FILE", help="Engine: read and keep how fast kernels were, so that the next build is shorter."),
-    click.option("--workspace", type=click.IntRange(1), metavar="MIB", help="Engine: scratch memory that a layer may take.  [default: the GPU's]"),
-    click.option("--optimization-level", "level_of_builder", type=click.IntRange(0, 5), help="Engine: how long the builder searches.  [default: TensorRT's, 3]"),
+    click.option("--workspace", type=click.IntRange(1, MOST_WORKSPACE), metavar="MIB", help="Engine: scratch memory that a layer may take.  [default: the GPU's]"),
+    click.option("--optimization-level", "level_of_builder", type=click.IntRange(LEVELS[0], LEVELS[-1]), help="Engine: how long the builder searches.  [default: TensorRT's, 3]"),
     click.option("--tf32", is_flag=True, help="Engine in fp32: products may be rounded to TF32."),
 )  # fmt: skip
 ENGINE_OPTIONS = frozenset(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 ENGINES = (".engine", ".plan")
+ENGINES_TEXT = " or ".join(ENGINES)
 COMPILED = (".onnx", *ENGINES)
 
 

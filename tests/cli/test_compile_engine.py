@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from resdsl.diagnostics import SpecError
+from resdsl.diagnostics import SpecError, fail
 from resdsl.spec import build, origin
 from resdsl.targets.tensorrt import library
 from resdsl.targets.tensorrt.library import Choice, choose
@@ -134,10 +134,14 @@ def test_the_name_of_the_engine_follows_from_the_network(folder: Path) -> None:
         (("--via", "torch", "--functions"), 2, "--functions: with `--via torch` there is no ONNX model"),
         (("--via", "torch", "--verify"), 2, "--verify: with `--via torch` there is no ONNX model"),
         (("--optimization-level", "6"), 2, "6 is not in the range 0<=x<=5"),
-        (("--workspace", "0"), 2, "0 is not in the range x>=1"),
+        (("--workspace", "0"), 2, "0 is not in the range 1<=x<="),
         (("--timing-cache", ""), 2, "--timing-cache: the name of the file is empty"),
         (("--timing-cache", "small.resnet"), 2, "small.resnet is read, and small.resnet would replace it"),
         (("--weights", "missing.safetensors"), 1, "missing.safetensors"),
+        (("--workspace", "17592186044416"), 2, "is not in the range"),
+        (("--precision", "bf16", "--compute-capability", "7.5"), 2, "--precision bf16 --compute-capability 7.5 with TensorRT for RTX"),
+        (("-o", "m.bin"), 2, "-o m.bin: name a file that ends in .engine or .plan, by which other commands know it"),
+        (("-o", "m.engine.json"), 2, "-o m.engine.json: name a file that ends in .engine"),
         (("-o", "-"), 1, "an engine is checked against a second file beside it"),
         (("-o", "nowhere/m.engine"), 1, "there is no folder"),
     ],
@@ -181,7 +185,12 @@ def test_ctrl_c_leaves_nothing(folder: Path) -> None:
     before = everything(folder)
     arguments = ("std/preact1001", "-t", "trt", "-o", "m.engine", "--no-verify", "--precision", "bf16")
     main, side = pty.openpty()  # phases are shown on a terminal, and say when the build has begun
-    with subprocess.Popen([sys.executable, "-m", "resdsl", "compile", *arguments], stderr=side) as process:
+
+    def heard() -> None:  # where a shell's script runs this in the background, SIGINT is ignored
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    command = [sys.executable, "-m", "resdsl", "compile", *arguments]
+    with subprocess.Popen(command, stderr=side, preexec_fn=heard) as process:
         os.close(side)
         shown = b""
         while b"graph" not in shown:
@@ -205,7 +214,7 @@ def test_ctrl_c_leaves_nothing(folder: Path) -> None:
     [
         ({Builder.TENSORRT}, True, Choice(Builder.TENSORRT)),
         ({Builder.TENSORRT, Builder.RTX}, True, Choice(Builder.TENSORRT)),
-        ({Builder.TENSORRT, Builder.RTX}, False, Choice(Builder.RTX, "there is no GPU for TensorRT to build on")),
+        ({Builder.TENSORRT, Builder.RTX}, False, Choice(Builder.RTX, "building with TensorRT needs an NVIDIA GPU")),
         ({Builder.RTX}, True, Choice(Builder.RTX, "TensorRT is not installed")),
         ({Builder.RTX}, False, Choice(Builder.RTX, "TensorRT is not installed")),
         ({Builder.TENSORRT}, False, Choice(Builder.TENSORRT)),  # which then says that it needs a GPU
@@ -213,7 +222,12 @@ def test_ctrl_c_leaves_nothing(folder: Path) -> None:
 )
 def test_auto(monkeypatch: pytest.MonkeyPatch, installed: set[Builder], gpu: bool, found: Choice) -> None:
     monkeypatch.setattr(library, "is_installed", lambda builder: builder in installed)
-    monkeypatch.setattr(library, "has_gpu", lambda: gpu)
+
+    def require_gpu(what: str) -> None:
+        if not gpu:
+            raise fail("missing-gpu", f"{what} needs an NVIDIA GPU")
+
+    monkeypatch.setattr(library, "require_gpu", require_gpu)
     assert choose(None) == found
     assert choose(Builder.RTX) == Choice(Builder.RTX)
     assert choose(Builder.TENSORRT) == Choice(Builder.TENSORRT)

@@ -21,12 +21,13 @@ from resdsl.passes.table import passes_of
 from resdsl.spec import build
 from resdsl.targets.precision import Precision
 from resdsl.targets.tensorrt import via_torch
-from resdsl.targets.tensorrt.options import Batch, EngineOptions
+from resdsl.targets.tensorrt.options import TORCH_OUTPUT, Batch, EngineOptions
 from resdsl.targets.tensorrt.torch_program import torch_program
 from resdsl.weights import network_weights
 from tests.networks import SPECS
 from tests.peers.tensorrt_names import Names, tensorrt_names
 from tests.peers.wheels import Wheel, download, function, named, texts
+from tests.targets.tensorrt.chains import CHAINS, UNITS
 from tests.targets.tensorrt.torch_tensorrt_stand_in import ENGINE, Call, Library
 
 pytestmark = [
@@ -167,7 +168,7 @@ def test_what_else_is_relied_on(wheel: Wheel, version: str) -> None:
     interpreter = wheel.tree(INTERPRETER)
     output = function(interpreter, "output")
     made = [ast.unparse(node) for node in ast.walk(output) if isinstance(node, ast.JoinedStr)]
-    assert f"f'{via_torch.OUTPUT.removesuffix('0')}{{i}}'" in made, "the name of an output"
+    assert f"f'{TORCH_OUTPUT.removesuffix('0')}{{i}}'" in made, "the name of an output"
     assert "target" in {
         node.id for node in ast.walk(function(interpreter, "placeholder")) if isinstance(node, ast.Name)
     }
@@ -192,8 +193,6 @@ LOWERED = {
 @pytest.fixture(scope="module")
 def computed() -> dict[str, set[str]]:
     """By operator of the language, the operations that its networks are made of."""
-    from tests.targets.tensorrt.test_build import CHAINS, UNITS
-
     found: dict[str, set[str]] = {}
     for name, chain in CHAINS.items():
         network = build(f"{UNITS}network n {{ input 8x8x8 stem conv(1x1, 8) {chain} }}\n")

@@ -14,37 +14,48 @@ from typing import Any
 from resdsl.diagnostics import SpecError, fail
 from resdsl.targets.onnx_file import Parts, model_bytes, write_model_beside
 from resdsl.targets.onnx_limits import MAX_ONNX_BYTES
+from resdsl.targets.tensorrt.gpu import enter
 from resdsl.targets.tensorrt.library import Log, library
 from resdsl.targets.tensorrt.monitor import UNWATCHED, Watcher, interruptible, monitor
 from resdsl.targets.tensorrt.options import Batch, Builder, EngineOptions, Hardware
+from resdsl.targets.tensorrt.timing_cache import TimingCache
 
 SHOWN_NODES = 8
 MEBIBYTE = 2**20
 
 
-def build_engine(parts: Parts, builder: Builder, options: EngineOptions, watcher: Watcher = UNWATCHED) -> memoryview:
-    """The bytes of the engine. parts: a typed model with the input (batch, *input).
+def build_engine(
+    parts: Parts, builder: Builder, options: EngineOptions, watcher: Watcher = UNWATCHED, gpu: int | None = None
+) -> memoryview:
+    """The bytes of the engine. parts: a typed model with the input (batch, *input). gpu: its index, where one is built on.
 
     Raises SpecError if the parser does not take a node, or the builder builds nothing. Ctrl-C ends it.
     """
     trt = library(builder)
-    log = Log(trt)
-    factory = _factory(trt, log, builder)
-    network = factory.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
-    parse(trt, network, parts, log)
-    config = _config(trt, factory, network, builder, options, log)
-    cache = _TimingCache.of(config, options.timing_cache)
+    cache = None if options.timing_cache is None else TimingCache.read(options.timing_cache)
 
     def build(stop: threading.Event) -> Any:
-        config.progress_monitor = monitor(trt, watcher, stop)
-        return factory.build_serialized_network(network, config)
+        if gpu is not None:
+            enter(gpu)
+        raised: list[Exception] = []
+        log = Log(trt)
+        factory = _factory(trt, log, builder)
+        network = factory.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+        parse(trt, network, parts, log)
+        config = configure(trt, factory, network, builder, options)
+        if cache is not None:
+            cache.give(config)
+        config.progress_monitor = monitor(trt, watcher, stop, raised)
+        found = factory.build_serialized_network(network, config)
+        if raised:
+            raise raised[0]
+        if found is None and not stop.is_set():
+            raise _failed(log, builder)
+        if found is not None and cache is not None:
+            cache.keep(config)
+        return found
 
-    found = interruptible(build)
-    if found is None:
-        raise _failed(log, builder)
-    if cache is not None:
-        cache.keep(config)
-    return memoryview(found)
+    return memoryview(interruptible(build))
 
 
 def parse(trt: Any, network: Any, parts: Parts, log: Log) -> None:
@@ -84,7 +95,8 @@ def _factory(trt: Any, log: Log, builder: Builder) -> Any:
         ) from None
 
 
-def _config(trt: Any, factory: Any, network: Any, builder: Builder, options: EngineOptions, log: Log) -> Any:
+def configure(trt: Any, factory: Any, network: Any, builder: Builder, options: EngineOptions) -> Any:
+    """An IBuilderConfig for what is asked for. Raises SpecError for a GPU that the builder does not know."""
     config = factory.create_builder_config()
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # or `show` could tell names alone
     (config.set_flag if options.tf32 else config.clear_flag)(trt.BuilderFlag.TF32)
@@ -104,7 +116,7 @@ def _config(trt: Any, factory: Any, network: Any, builder: Builder, options: Eng
         config.hardware_compatibility_level = levels[options.hardware]
     if options.compute_capabilities:
         _name_capabilities(trt, config, builder, options.compute_capabilities)
-    config.add_optimization_profile(_profile(factory, network, options.batch, log))
+    config.add_optimization_profile(_profile(factory, network, options.batch))
     return config
 
 
@@ -125,7 +137,7 @@ def _name_capabilities(trt: Any, config: Any, builder: Builder, names: tuple[str
         config.set_compute_capability(known[name], index)
 
 
-def _profile(factory: Any, network: Any, batch: Batch, log: Log) -> Any:
+def _profile(factory: Any, network: Any, batch: Batch) -> Any:
     profile = factory.create_optimization_profile()
     tensor = network.get_input(0)
     sample = tuple(tensor.shape)[1:]
@@ -133,46 +145,9 @@ def _profile(factory: Any, network: Any, batch: Batch, log: Log) -> Any:
     return profile
 
 
-class _TimingCache:
-    """How fast kernels were, kept in a file between builds. TensorRT alone times."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    @classmethod
-    def of(cls, config: Any, name: str | None) -> _TimingCache | None:
-        if name is None:
-            return None
-        path = Path(name)
-        try:
-            data = path.read_bytes() if path.exists() else b""
-        except OSError as error:
-            raise fail("unreadable", f"the timing cache {path} cannot be read: {error.strerror}") from None
-        cache = config.create_timing_cache(data)
-        if cache is None or not config.set_timing_cache(cache, False):
-            message = f"the timing cache {path} is of another TensorRT or another GPU"
-            raise fail("wrong-timing-cache", message, help="name another file, which need not exist yet")
-        return cls(path)
-
-    def keep(self, config: Any) -> None:
-        """Replaces the file, whole or not at all."""
-        data = config.get_timing_cache().serialize()
-        try:
-            handle, name = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)
-        except OSError as error:
-            raise fail("unwritable", f"the timing cache {self.path} cannot be written: {error.strerror}") from None
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(data)
-            os.replace(name, self.path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-
-
 def _failed(log: Log, builder: Builder) -> SpecError:
     said = log.said
-    if "memory" in said.lower() or "workspace" in said.lower() or "Could not find any implementation" in said:
+    if any(word in said for word in ("out of memory", "allocat", "workspace", "Could not find any implementation")):
         help = "a smaller `--batch`, or more of `--workspace`"
     else:
         help = "`--verify` compares the model in ONNX Runtime first; `-O0` builds it without passes"

@@ -10,11 +10,12 @@ from types import ModuleType
 from typing import Any
 
 from resdsl.diagnostics import SpecError, fail
-from resdsl.targets.tensorrt.gpu import has_gpu, require_gpu
+from resdsl.targets.tensorrt.gpu import require_gpu
 from resdsl.targets.tensorrt.options import Builder
 
 _PLACE = re.compile(r" ?In \w+ at /_src/[^\s)]+")
 _CALL = re.compile(r"^(?:I\w+::\w+|\[\S+\]): ?")
+_BUILDING = "building with TensorRT"
 _NO_MATTER = "catchCudaError"
 """In a line that repeats another one's reason."""
 
@@ -42,9 +43,13 @@ def choose(asked: Builder | None) -> Choice:
             "pip install 'resdsl[trt]' on a machine with an NVIDIA GPU; 'resdsl[rtx]' builds for RTX GPUs without one"
         )
         raise fail("missing-library", message, help=help)
-    if not is_installed(Builder.RTX) or has_gpu():
+    if not is_installed(Builder.RTX):
         return Choice(Builder.TENSORRT)
-    return Choice(Builder.RTX, "there is no GPU for TensorRT to build on")
+    try:
+        require_gpu(_BUILDING)
+    except SpecError as error:
+        return Choice(Builder.RTX, error.diagnostics[0].message)
+    return Choice(Builder.TENSORRT)
 
 
 def require_builder(builder: Builder) -> None:
@@ -52,7 +57,7 @@ def require_builder(builder: Builder) -> None:
     library(builder)
     if builder is Builder.TENSORRT:
         try:
-            require_gpu("building with TensorRT")
+            require_gpu(_BUILDING)
         except SpecError as error:
             raise _or_rtx(error) from None
 
@@ -98,18 +103,16 @@ class Log:
 
     def __init__(self, trt: Any) -> None:
         errors: list[str] = []
-        warnings: list[str] = []
-        kept = {trt.ILogger.INTERNAL_ERROR: errors, trt.ILogger.ERROR: errors, trt.ILogger.WARNING: warnings}
 
         class Logger(trt.ILogger):
             def __init__(self) -> None:
                 trt.ILogger.__init__(self)
 
             def log(self, severity: Any, message: str) -> None:
-                if severity in kept and _NO_MATTER not in message:
-                    kept[severity].append(plain(message))
+                if severity in (trt.ILogger.INTERNAL_ERROR, trt.ILogger.ERROR) and _NO_MATTER not in message:
+                    errors.append(plain(message))
 
-        self.errors, self.warnings, self.logger = errors, warnings, Logger()
+        self.errors, self.logger = errors, Logger()
 
     @property
     def said(self) -> str:

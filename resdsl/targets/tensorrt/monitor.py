@@ -39,22 +39,32 @@ class _Unwatched:
 UNWATCHED: Watcher = _Unwatched()
 
 
-def monitor(trt: Any, watcher: Watcher, stop: threading.Event) -> Any:
-    """An IProgressMonitor of that library that tells the watcher, and ends the build once `stop` is set."""
+def monitor(trt: Any, watcher: Watcher, stop: threading.Event, raised: list[Exception]) -> Any:
+    """An IProgressMonitor of that library that tells the watcher, and ends the build once `stop` is set.
+
+    raised: what the watcher raises comes here, and ends the build too: the library could do nothing with it.
+    """
 
     class Monitor(trt.IProgressMonitor):
         def __init__(self) -> None:
             trt.IProgressMonitor.__init__(self)
 
         def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
-            watcher.started(phase_name, num_steps)
+            self._tell(lambda: watcher.started(phase_name, num_steps))
 
         def step_complete(self, phase_name: str, step: int) -> bool:
-            watcher.stepped(phase_name, step)
+            self._tell(lambda: watcher.stepped(phase_name, step))
             return not stop.is_set()
 
         def phase_finish(self, phase_name: str) -> None:
-            watcher.finished(phase_name)
+            self._tell(lambda: watcher.finished(phase_name))
+
+        def _tell(self, tell: Callable[[], None]) -> None:
+            try:
+                tell()
+            except Exception as error:
+                raised.append(error)
+                stop.set()
 
     return Monitor()
 
@@ -74,13 +84,14 @@ def interruptible(build: Callable[[threading.Event], T]) -> T:
             future.set_exception(error)
 
     thread = threading.Thread(target=run, name="engine")
-    thread.start()
     try:
+        thread.start()  # in here: the thread may run already when Ctrl-C comes
         while not wait([future], timeout=TICK).done:
             pass
     except BaseException:
         stop.set()
-        thread.join()
+        if thread.ident is not None:
+            thread.join()
         raise
     thread.join()
     return future.result()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 from typing import Any
 
 import numpy as np
@@ -17,11 +19,11 @@ from numpy.typing import NDArray
 from resdsl.diagnostics import fail
 from resdsl.spec import Origin
 from resdsl.targets.tensorrt.gpu import Gpu
-from resdsl.targets.tensorrt.options import SIDECAR_SUFFIX, Builder, Hardware
+from resdsl.targets.tensorrt.options import PORTABLE, PORTABLE_TEXT, SIDECAR_SUFFIX, Builder, Hardware
 
 FORMAT = 1
-PORTABLE = ("8.0", "8.6", "8.9")
-"""What an RTX engine for no named GPU runs on, beside all from 12.0 on. Source: TensorRT for RTX, "CPU-Only AOT and TensorRT-RTX Engines"."""
+_NEXT_MAJOR = {8: 10, 10: 11}
+"""Of TensorRT: the major version that also runs version-compatible engines of one. Source: TensorRT, "Support Matrix"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,16 +95,38 @@ def this_platform() -> str:
 
 def read_sidecar(engine: Path) -> Sidecar:
     """What stands beside an engine. Raises SpecError if nothing does, or nothing that resdsl wrote."""
-    path = engine.with_name(engine.name + SIDECAR_SUFFIX)
+    path = _beside(engine)
     again = "compile the engine again, or bring the file along: an engine is checked against it before it runs"
     try:
-        text = path.read_text(encoding="utf-8")
+        text = _read(path).decode("utf-8")
     except FileNotFoundError:
         raise fail("no-sidecar", f"there is no {path} beside the engine", help=again) from None
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise fail("unreadable", f"{path} cannot be read: {error}") from None
+    return _parsed(text, path, again)
+
+
+def _beside(engine: Path) -> Path:
+    """Beside what a link leads to, where it is written; or beside the link, where both files are links."""
+    path = engine.with_name(engine.name + SIDECAR_SUFFIX)
+    if not engine.is_symlink():
+        return path
+    written = Path(os.path.realpath(engine) + SIDECAR_SUFFIX)
+    return written if os.path.exists(written) or not os.path.exists(path) else path
+
+
+def _read(path: Path) -> bytes:
+    """Raises FileNotFoundError, and SpecError for what is there and cannot be read, or would never end, as a pipe."""
+    try:
+        mode = path.stat().st_mode
+        if not S_ISREG(mode):
+            raise fail("unreadable", f"{path} is a {'folder' if S_ISDIR(mode) else 'pipe or device'}, and no file")
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise fail("unreadable", f"{path} cannot be read: {reason}") from None
-    return _parsed(text, path, again)
 
 
 def _parsed(text: str, path: Path, again: str) -> Sidecar:
@@ -110,7 +134,7 @@ def _parsed(text: str, path: Path, again: str) -> Sidecar:
 
     schema = json.loads(resources.files(__package__).joinpath("sidecar.schema.json").read_text(encoding="utf-8"))
     try:
-        document = json.loads(text)
+        document = json.loads(text, parse_float=str)  # 8.0 is an integer to JSON Schema, and none to what reads this
     except (ValueError, RecursionError) as error:
         raise fail("wrong-sidecar", f"{path} is no JSON: {error}", help=again) from None
     if isinstance(document, dict) and document.get("format") not in (None, FORMAT):
@@ -136,13 +160,11 @@ def _sidecar(document: dict[str, Any]) -> Sidecar:
 
 def read_engine(path: Path) -> tuple[Sidecar, bytes]:
     """An engine, and what stands beside it. Raises SpecError unless both can be read and belong together."""
-    if not path.is_file():
-        raise fail("unreadable", f"{path} is a folder, and no engine" if path.is_dir() else f"there is no file {path}")
-    sidecar = read_sidecar(path)
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise fail("unreadable", f"{path} cannot be read: {error.strerror}") from None
+        data = _read(path)
+    except FileNotFoundError:
+        raise fail("unreadable", f"there is no file {path}") from None
+    sidecar = read_sidecar(path)
     require_file(path, data, sidecar)
     return sidecar, data
 
@@ -159,15 +181,17 @@ def require_origin(name: str, sidecar: Sidecar, wanted: Origin, network: str | N
 
     name: what to call the engine.
     """
+    help = "`resdsl compile --target trt` builds the engine of this spec"
     if sidecar.spec_sha256 != wanted.sha256:
         message = f"{name} was built from another spec, or another state of it"
     elif network not in (None, sidecar.network):
         message = f"{name} was built from the network {sidecar.network}, and {network} is asked for"
     elif sidecar.parameters != wanted.parameters:
         message = f"{name} was built with {_given(sidecar.parameters)}, and {_given(wanted.parameters)} is asked for"
+        help = f"parameters are compared as they are written: write the same ones, or {help}"
     else:
         return
-    raise fail("wrong-engine", message, help="`resdsl compile --target trt` builds the engine of this spec")
+    raise fail("wrong-engine", message, help=help)
 
 
 def _given(parameters: Mapping[str, str]) -> str:
@@ -180,7 +204,7 @@ def gpus_of(sidecar: Sidecar) -> str:
     if sidecar.hardware == Hardware.AMPERE_PLUS.value:
         return "GPUs of compute capability 8.0 and later"
     if sidecar.library is Builder.RTX and not capabilities:
-        return "RTX GPUs of compute capability 8.0 and later"
+        return PORTABLE_TEXT
     return f"{sidecar.gpu or 'GPUs of'}{',' if sidecar.gpu else ''} compute capability {capabilities}"
 
 
@@ -195,7 +219,7 @@ def require_runs(name: str, sidecar: Sidecar, version: str, gpu: Gpu) -> tuple[s
         raise fail("wrong-engine", message, help="compile it on this platform")
     if not _runs_in(sidecar, version):
         message = f"{name} was built with {title} {sidecar.version}, and {version} is installed"
-        later = " and later" if sidecar.version_compatible else ""
+        later = _later(sidecar) if sidecar.version_compatible else ""
         pinned = f"pip install '{sidecar.library.module.replace('_', '-')}=={sidecar.version}'"
         raise fail(
             "wrong-engine", message, help=f"it runs in {sidecar.version}{later}: `{pinned}`, or compile it again"
@@ -210,7 +234,16 @@ def require_runs(name: str, sidecar: Sidecar, version: str, gpu: Gpu) -> tuple[s
 
 def _runs_in(sidecar: Sidecar, version: str) -> bool:
     """Source: TensorRT, "Engine Compatibility": all four numbers must be equal, or the engine version-compatible and older."""
-    return version == sidecar.version or (sidecar.version_compatible and _numbers(version) >= _numbers(sidecar.version))
+    if version == sidecar.version:
+        return True
+    built, here = _numbers(sidecar.version), _numbers(version)
+    return sidecar.version_compatible and here >= built and here[0] in (built[0], _NEXT_MAJOR.get(built[0]))
+
+
+def _later(sidecar: Sidecar) -> str:
+    major = _numbers(sidecar.version)[0]
+    following = f" and {_NEXT_MAJOR[major]}" if major in _NEXT_MAJOR else ""
+    return f" and later ones of {sidecar.library.title} {major}{following}"
 
 
 def _runs_on(sidecar: Sidecar, capability: str) -> bool:

@@ -8,7 +8,7 @@ from enum import Enum
 
 from resdsl.diagnostics import fail
 from resdsl.targets.precision import Precision
-from resdsl.targets.tensorrt.options import Builder, EngineOptions, Hardware, Via
+from resdsl.targets.tensorrt.options import PORTABLE_TEXT, Builder, EngineOptions, Hardware, Via
 
 
 class Way(Enum):
@@ -42,7 +42,7 @@ _ONNX_ALONE = No("is given ONNX alone", _BY_ONNX)
 _HERE = No(
     "builds for the GPU of this machine", "`--hardware-compatible`, or `--builder rtx`, which needs no GPU to build"
 )
-_NAMED = No("has no such levels", "`--compute-capability`; without it an RTX engine is for all GPUs from 8.0 on")
+_NAMED = No("has no such levels", f"`--compute-capability`; without it an RTX engine is for {PORTABLE_TEXT}")
 
 FEATURES = (
     Feature("--via torch", lambda options, _: options.via is Via.TORCH, {Way.RTX: _ONNX_ALONE}),
@@ -50,6 +50,11 @@ FEATURES = (
     Feature("--precision fp32", lambda _, precision: precision is Precision.FP32),
     Feature("--precision fp16", lambda _, precision: precision is Precision.FP16),
     Feature("--precision bf16", lambda _, precision: precision is Precision.BF16),
+    Feature(
+        "--precision bf16 --compute-capability 7.5",
+        lambda options, precision: precision is Precision.BF16 and "7.5" in options.compute_capabilities,
+        {Way.RTX: No("has no bf16 there", "`--precision fp16`"), Way.TENSORRT: _HERE, Way.TORCH: _HERE},
+    ),
     Feature(
         "--precision int8",
         lambda _, precision: precision is Precision.INT8,
@@ -77,7 +82,10 @@ FEATURES = (
     Feature(
         "--version-compatible",
         lambda options, _: options.version_compatible,
-        {Way.RTX: No("comes without the runtime that such an engine would hold", _BY_TENSORRT)},
+        {
+            Way.RTX: No("comes without the runtime that such an engine would hold", _BY_TENSORRT),
+            Way.TORCH: No("leaves out the runtime that such an engine would hold", _BY_ONNX),
+        },
     ),
     Feature(
         "--refit",

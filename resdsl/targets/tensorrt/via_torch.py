@@ -1,7 +1,6 @@
 """Through torch-tensorrt: from a network's PyTorch module to an engine, or to a module that stays in PyTorch.
 
-torch-tensorrt builds for the GPU that PyTorch uses now. It shows no progress, and ends no build early. Its engines call their output
-`output0`: from 2.14 on another name can be given, and one name in all versions is worth more.
+torch-tensorrt builds for the GPU that PyTorch uses now. It shows no progress, and ends no build early.
 """
 
 from __future__ import annotations
@@ -32,7 +31,6 @@ from resdsl.targets.tensorrt.library import plain
 from resdsl.targets.tensorrt.options import Batch, EngineOptions, Hardware
 from resdsl.targets.tensorrt.torch_program import INPUT, Weights, dynamic, example, torch_program
 
-OUTPUT = "output0"
 DEVICE = "cuda"
 OLDEST = (2, 12)
 ALWAYS_TYPED = (2, 13)
@@ -45,7 +43,7 @@ LOGGERS = ("torch_tensorrt", "torch_tensorrt [TensorRT Conversion Context]")
 def build_through_torch(
     network: Network, weights: Weights, passes: Sequence[Pass], precision: Precision, options: EngineOptions
 ) -> tuple[bytes, tuple[Done, ...]]:
-    """An engine with the input `input` and the output `output0`, both float32, and what the passes did. precision: not int8.
+    """An engine with the input `input` and the output TORCH_OUTPUT, both float32, and what the passes did. precision: not int8.
 
     Raises SpecError if torch-tensorrt is missing, cannot be loaded or builds nothing, and where a weight leaves the range of the precision.
     """

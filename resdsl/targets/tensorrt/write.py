@@ -19,10 +19,10 @@ from resdsl.targets.onnx_operators import extents
 from resdsl.targets.onnx_proof import prove
 from resdsl.targets.precision import Form
 from resdsl.targets.tensorrt.build import build_engine
-from resdsl.targets.tensorrt.gpu import Gpu, require_gpu
+from resdsl.targets.tensorrt.gpu import Gpu, current_device, require_gpu
 from resdsl.targets.tensorrt.library import Choice, choose, require_builder, version
 from resdsl.targets.tensorrt.monitor import UNWATCHED
-from resdsl.targets.tensorrt.options import SIDECAR_SUFFIX, Builder, Via
+from resdsl.targets.tensorrt.options import SIDECAR_SUFFIX, TORCH_OUTPUT, Builder, Via
 from resdsl.targets.tensorrt.sidecar import Sidecar, Tensor, digest, gpus_of, this_platform, to_json
 from resdsl.targets.tensorrt.support import require_supported
 from resdsl.weights import network_weights
@@ -52,9 +52,9 @@ def emit_engine(request: Request, output: Output) -> Written:
             "an engine is checked against a second file beside it before it runs, and that needs a folder to stand in"
         )
         raise fail("no-sidecar", message, help="`resdsl compile -o NAME.engine` and `resdsl.compile_file` write both")
+    name, beside = output.beside(SIDECAR_SUFFIX)  # before the build, which may take minutes, since it may not be there
     built = build(request)
     size = output.stream.write(built.engine)
-    name, beside = output.beside(SIDECAR_SUFFIX)
     return Written(size + beside.write(to_json(built.sidecar).encode()), name, built.notes)
 
 
@@ -103,7 +103,8 @@ def _through_onnx(request: Request, weights: Weights, builder: Builder) -> tuple
     )
     proof = prove(compiled, request.precision, request.calibration, compares=request.compares)
     told = notes(compiled, request.precision, proof)
-    return build_engine(compiled.parts, builder, request.engine, request.watcher or UNWATCHED), told
+    gpu = current_device().index if builder is Builder.TENSORRT else None
+    return build_engine(compiled.parts, builder, request.engine, request.watcher or UNWATCHED, gpu), told
 
 
 def _through_torch(request: Request, weights: Weights, _: Builder) -> tuple[memoryview, tuple[str, ...]]:
@@ -138,7 +139,7 @@ def _sidecar(request: Request, weights: Weights, engine: memoryview, builder: Bu
         tf32=options.tf32,
         passes=tuple(each.name for each in request.passes),
         inputs=(Tensor("input", "float32", tuple(extents(request.network.input))),),
-        outputs=(Tensor("output", "float32", _output(request.network)),),
+        outputs=(Tensor("output" if options.via is Via.ONNX else TORCH_OUTPUT, "float32", _output(request.network)),),
         batch=(options.batch.least, options.batch.best, options.batch.most),
         compute_capabilities=(gpu.compute_capability,) if gpu else options.compute_capabilities,
         gpu=gpu.name if gpu else None,

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 
@@ -20,12 +21,13 @@ from resdsl.targets.onnx_compile import compile_onnx
 from resdsl.targets.onnx_file import Parts
 from resdsl.targets.precision import Form, Precision
 from resdsl.targets.tensorrt import build as building
-from resdsl.targets.tensorrt.build import build_engine, parse
+from resdsl.targets.tensorrt.build import build_engine, configure, parse
 from resdsl.targets.tensorrt.library import Log, plain
 from resdsl.targets.tensorrt.monitor import interruptible
-from resdsl.targets.tensorrt.options import Batch, Builder, EngineOptions
+from resdsl.targets.tensorrt.options import Batch, Builder, EngineOptions, Hardware
 from tests.conftest import Golden
 from tests.networks import CASES, SPECS, Case
+from tests.targets.tensorrt.chains import CHAINS, UNITS
 
 trt = pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is not installed")
 
@@ -37,35 +39,6 @@ CROSSED = [
     ("resnet110.resnet", "gate_exclusive"),
     pytest.param("imagenet.resnet", "resnet50", marks=pytest.mark.slow),
 ]
-
-CHAINS = {
-    "conv": "head conv(3x3, 8, stride = 2, groups = 4, bias = true) -> conv(3x3, 8, dilation = 2, standardise = true)",
-    "linear": "head avgpool -> linear(5)",
-    "bn": "head bn",
-    "groupnorm": "head groupnorm(4)",
-    "layernorm": "head layernorm",
-    "relu": "head relu",
-    "gelu": "head gelu",
-    "silu": "head silu",
-    "tanh": "head tanh",
-    "sigmoid": "head sigmoid",
-    "scale": "head scale(0.5) -> scale(0.7, learn = true, per_channel = true)",
-    "gate": "stage u",
-    "dropout": "head dropout(0.5)",
-    "drop_path": "head drop_path(0.2, rescale = false)",
-    "se": "head se(4)",
-    "maxpool": "head maxpool(3x3, 2)",
-    "avgpool": "head avgpool(3x3, 1, 1) -> avgpool(3x3, 1, 1, count_padding = false)",
-    "global_avgpool": "head avgpool",
-    "pad": "stage u2",
-    "flatten": "head flatten",
-    "partial": "head partial(0.5, relu)",
-    "concat": "head concat(conv(1x1, 4), relu)",
-}
-UNITS = """resnet 1
-unit u { branch conv(3x3, 8) shortcut gate(-1, branch = true) }
-unit u2 { branch conv(3x3, 16, stride = 2) shortcut identity projection pad }
-"""
 
 
 def typed(
@@ -240,14 +213,121 @@ def test_a_gpu_that_the_builder_does_not_know() -> None:
 
 
 def test_the_batch_is_the_profile() -> None:
+    log = Log(trt)
+    factory = trt.Builder(log.logger)
+    network = factory.create_network(0)
+    parse(trt, network, typed(build_network(SPECS / "resnet110.resnet", "preact110", {"n": 1})), log)
+    profiled: list[tuple[object, ...]] = []
+
+    class Factory:
+        def create_builder_config(self) -> object:
+            return factory.create_builder_config()
+
+        def create_optimization_profile(self) -> object:
+            profile = factory.create_optimization_profile()
+            profiled.append(profile)
+            return profile
+
+    configure(trt, Factory(), network, Builder.RTX, EngineOptions(batch=Batch(2, 4, 8)))
+    shapes = profiled[0].get_shape("input")
+    assert [tuple(shape) for shape in shapes] == [(size, 3, 32, 32) for size in (2, 4, 8)]
+
+
+def configured(options: EngineOptions) -> trt.IBuilderConfig:
+    log = Log(trt)
+    factory = trt.Builder(log.logger)
+    network = factory.create_network(0)
+    network.add_input("input", trt.float32, (-1, 3, 8, 8))
+    config = configure(trt, factory, network, Builder.RTX, options)
+    keep.append((factory, log, network))
+    return config
+
+
+def test_options_are_in_the_configuration() -> None:
+    plain_config = configured(EngineOptions())
+    assert not plain_config.get_flag(trt.BuilderFlag.TF32)
+    assert not plain_config.get_flag(trt.BuilderFlag.REFIT)
+    assert not plain_config.get_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
+    assert plain_config.profiling_verbosity == trt.ProfilingVerbosity.DETAILED
+    assert plain_config.num_optimization_profiles == 1
+    assert configured(EngineOptions(tf32=True)).get_flag(trt.BuilderFlag.TF32)
+    assert configured(EngineOptions(refit=True)).get_flag(trt.BuilderFlag.REFIT)
+    assert configured(EngineOptions(version_compatible=True)).get_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
+    limited = configured(EngineOptions(workspace=64, level=5))
+    assert limited.get_memory_pool_limit(trt.MemoryPoolType.WORKSPACE) == 64 * 2**20
+    assert limited.builder_optimization_level == 5
+    named = configured(EngineOptions(compute_capabilities=("8.6", "12.0")))
+    known = trt.ComputeCapability
+    assert [named.get_compute_capability(index) for index in range(named.num_compute_capabilities)] == [
+        known.SM86,
+        known.SM120,
+    ]
+
+
+class Recorded:
+    """Notes what is set on it and called, and gives itself."""
+
+    def __init__(self, said: list[tuple[object, ...]]) -> None:
+        object.__setattr__(self, "said", said)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        self.said.append((name, value))
+
+    def __getattr__(self, name: str) -> object:
+        def call(*arguments: object) -> Recorded:
+            self.said.append((name, *arguments))
+            return self
+
+        return call
+
+
+@pytest.mark.parametrize(
+    ("hardware", "level"),
+    [
+        (Hardware.AMPERE_PLUS, trt.HardwareCompatibilityLevel.AMPERE_PLUS),
+        (Hardware.SAME_COMPUTE_CAPABILITY, trt.HardwareCompatibilityLevel.SAME_COMPUTE_CAPABILITY),
+    ],
+)
+def test_hardware_levels_are_set(hardware: Hardware, level: object) -> None:
+    """TensorRT for RTX has the level, and does nothing with it."""
+    said: list[tuple[object, ...]] = []
+    played = Recorded(said)
+    network = SimpleNamespace(get_input=lambda _: SimpleNamespace(name="input", shape=(-1, 3, 8, 8)))
+    configure(trt, played, network, Builder.TENSORRT, EngineOptions(hardware=hardware))
+    assert ("hardware_compatibility_level", level) in said
+
+
+def test_networks_are_strongly_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TensorRT 10 has others; TensorRT for RTX takes the flag and knows no others."""
+    made: list[int] = []
+
+    class Factory:
+        def create_network(self, flags: int) -> None:
+            made.append(flags)
+            raise TimeoutError
+
+    monkeypatch.setattr(building, "_factory", lambda *_: Factory())
+    with pytest.raises(TimeoutError):
+        build_engine(typed(build_network(SPECS / "resnet110.resnet", "preact110", {"n": 1})), Builder.RTX, SMALL)
+    assert made == [1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)]
+
+
+def test_a_build_is_on_the_gpu_that_was_the_callers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CUDA knows one for each thread, and the build has a thread of its own."""
+    entered: list[tuple[int, int]] = []
+    built_in: list[int] = []
+    factory = building._factory
+
+    def made(*arguments: object) -> object:
+        built_in.append(threading.get_ident())
+        return factory(*arguments)
+
+    monkeypatch.setattr(building, "enter", lambda gpu: entered.append((gpu, threading.get_ident())))
+    monkeypatch.setattr(building, "_factory", made)
     parts = typed(build_network(SPECS / "resnet110.resnet", "preact110", {"n": 1}))
-    for batch, said in ((Batch(4, 4, 4), None), (Batch(4, 2, 1), "MIN<=OPT<=MAX")):
-        options = EngineOptions(batch=batch)
-        if said is None:
-            assert build_engine(parts, Builder.RTX, options).nbytes > 100_000
-            continue
-        with pytest.raises(SpecError, match=said):
-            build_engine(parts, Builder.RTX, options)
+    build_engine(parts, Builder.RTX, SMALL, gpu=3)
+    assert entered == [(3, built_in[0])]
+    assert built_in[0] != threading.get_ident()
 
 
 class Watched:
@@ -292,6 +372,35 @@ def test_ctrl_c_ends_a_build(monkeypatch: pytest.MonkeyPatch) -> None:
     finally:
         signal.signal(signal.SIGINT, before)
     assert "engine" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_what_a_watcher_raises_ends_the_build(capfd: pytest.CaptureFixture[str]) -> None:
+    class Broken(Watched):
+        def stepped(self, phase: str, step: int) -> None:
+            raise KeyError("broken")
+
+    with pytest.raises(KeyError, match="broken"):
+        build_engine(typed(build_network(SPECS / "resnet164.resnet", "preact164")), Builder.RTX, SMALL, Broken())
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_ctrl_c_while_the_thread_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread may run before `start` returns."""
+    ended = threading.Event()
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        start(thread)
+        raise KeyboardInterrupt
+
+    def build(stop: threading.Event) -> None:
+        if stop.wait(20):
+            ended.set()
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        interruptible(build)
+    assert ended.is_set()
 
 
 def test_what_a_build_raises_is_raised() -> None:

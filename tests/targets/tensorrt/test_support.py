@@ -20,6 +20,7 @@ ASKED: dict[str, tuple[EngineOptions, Precision]] = {
     "--precision fp32": (EngineOptions(), Precision.FP32),
     "--precision fp16": (EngineOptions(), Precision.FP16),
     "--precision bf16": (EngineOptions(), Precision.BF16),
+    "--precision bf16 --compute-capability 7.5": (EngineOptions(compute_capabilities=("7.5",)), Precision.BF16),
     "--precision int8": (EngineOptions(), Precision.INT8),
     "--batch": (EngineOptions(batch=Batch(2, 2, 2)), Precision.FP32),
     "--tf32": (EngineOptions(tf32=True), Precision.FP32),
