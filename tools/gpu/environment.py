@@ -33,10 +33,10 @@ INSTALLED_BY = {
     "tensorrt_rtx": "pip install 'resdsl[rtx]'",
 }
 WITHOUT_TORCH = {
-    "eager, CUDA graphs, torch.compile": "they are ways of PyTorch's",
-    "training steps": "they are PyTorch's",
-    "engines": "they take and give its tensors, those of TensorRT and of TensorRT for RTX",
-    "ratios of speed": "they are to its eager way",
+    "eager, CUDA graphs, torch.compile": "not without PyTorch, whose ways they are",
+    "training steps": "not without PyTorch, which takes them",
+    "engines": "not without PyTorch, whose tensors they take and give, those of TensorRT and of TensorRT for RTX alike",
+    "ratios of speed": "not without PyTorch, to whose eager way they are",
 }
 VERSIONS = (
     "resdsl", "numpy", "onnx", "torch", "triton", "onnxruntime", "onnxruntime-gpu", "tensorrt", "torch-tensorrt",
@@ -97,7 +97,7 @@ def missing(found: Document, device: str) -> list[Document]:
     if "version" in said.get("torch", {}) and not said["torch"]["finds_gpu"]:
         rows["CUDA"] = f"PyTorch {said['torch']['version']} finds no GPU"
     if not has_torch(found, device):
-        rows |= {what: f"not without PyTorch: {why}" for what, why in WITHOUT_TORCH.items()}
+        rows |= WITHOUT_TORCH
     return [{"what": what, "why": why} for what, why in rows.items()]
 
 
