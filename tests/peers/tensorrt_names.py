@@ -23,7 +23,8 @@ def tensorrt_names(trees: Iterable[ast.Module]) -> Names:
     """In modules that handle the library: there, whatever is annotated `Any`, and whatever is got from it, is of TensorRT."""
     attributes, keywords = set[str](), set[str]()
     for tree in trees:
-        if not any(isinstance(node, ast.Name) and node.id == "trt" for node in ast.walk(tree)):
+        names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+        if not names & {"trt", "config"}:
             continue
         fields = {
             each.target.id

@@ -45,26 +45,26 @@ def monitor(trt: Any, watcher: Watcher, stop: threading.Event, raised: list[Exce
     raised: what the watcher raises comes here, and ends the build too: the library could do nothing with it.
     """
 
+    def tell(what: Callable[[], None]) -> None:
+        try:
+            what()
+        except Exception as error:
+            raised.append(error)
+            stop.set()
+
     class Monitor(trt.IProgressMonitor):
         def __init__(self) -> None:
             trt.IProgressMonitor.__init__(self)
 
         def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
-            self._tell(lambda: watcher.started(phase_name, num_steps))
+            tell(lambda: watcher.started(phase_name, num_steps))
 
         def step_complete(self, phase_name: str, step: int) -> bool:
-            self._tell(lambda: watcher.stepped(phase_name, step))
+            tell(lambda: watcher.stepped(phase_name, step))
             return not stop.is_set()
 
         def phase_finish(self, phase_name: str) -> None:
-            self._tell(lambda: watcher.finished(phase_name))
-
-        def _tell(self, tell: Callable[[], None]) -> None:
-            try:
-                tell()
-            except Exception as error:
-                raised.append(error)
-                stop.set()
+            tell(lambda: watcher.finished(phase_name))
 
     return Monitor()
 
