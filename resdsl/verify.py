@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from resdsl.diagnostics import fail
 from resdsl.network.difference import FACTOR, FLOOR, agreement, relative_error
 from resdsl.network.evaluate import evaluate, random_input
 from resdsl.network.initial import Weights
@@ -24,6 +25,7 @@ from resdsl.targets.tensorrt.options import EngineOptions
 
 if TYPE_CHECKING:  # PyTorch, or onnx, comes with it
     from resdsl.targets.tensorrt.compare import Computed, OpenEngine
+    from resdsl.targets.tensorrt.engine import Engine
 
 Array: TypeAlias = NDArray[np.floating[Any]]
 Trace: TypeAlias = dict[str, Array]
@@ -90,17 +92,18 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class EngineFile:
-    """An engine that is built already. origin: what it has to be built from."""
+    """An engine that is built already. origin: what it has to be built from. seed: of the initial weights, see open_engine_of."""
 
     path: str
     origin: Origin
+    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What is compared beside the plain targets. passes: of the ONNX model as it is written. precisions: of ONNX, beside
-    fp32. tolerance: for them; by default what the type's rounding explains, and no more than MOST. calibration: for int8,
-    whose check runs on these inputs unless others are given. engine: TensorRT engines in these precisions, or fp32, in the
+    fp32. tolerance: for them, and for every engine; by default what the type's rounding explains, and no more than MOST.
+    calibration: for int8, whose check runs on these inputs unless others are given. engine: TensorRT engines in these precisions, or fp32, in the
     place of ONNX models, or the one in a file.
     """
 
@@ -110,6 +113,11 @@ class Wanted:
     calibration: NDArray[np.float32] | None = None
     form: Form = Form.ORT_CPU
     engine: EngineOptions | EngineFile | None = None
+
+    @property
+    def engines(self) -> Sequence[Precision]:
+        """Of the engines that are built."""
+        return self.precisions or (Precision.FP32,)
 
 
 def verify(
@@ -125,10 +133,12 @@ def verify(
 
     Without x: `batch` random ones. The reference is resdsl.network.evaluate in float64, in evaluation mode. Float32
     targets are held to how far PyTorch's float32 (without torch: the reference's own) is off; a pass in float64 to EXACT.
-    Raises SpecError where an engine is wanted that cannot be built or run here.
+    Raises SpecError where an engine is wanted that cannot be built or run here, and for one in int8 in a file without x.
     """
     given = x is not None
     opened = _opened(wanted, network, weights)
+    if opened is not None and not given:
+        _require_floats(opened.engine)
     x = random_input(network, batch, seed) if x is None else x
     with np.errstate(all="ignore"):
         run = _Run(network, weights, x, evaluate(network, weights, x.astype(np.float64)))
@@ -140,8 +150,9 @@ def verify(
         if opened is not None:
             checks.append(_held(run, opened.computed(run.x), baseline, wanted))
         elif isinstance(wanted.engine, EngineOptions):
-            precisions = wanted.precisions or (Precision.FP32,)
-            checks += [_engine_check(run, each, baseline, wanted, wanted.engine, given=given) for each in precisions]
+            checks += [
+                _engine_check(run, each, baseline, wanted, wanted.engine, given=given) for each in wanted.engines
+            ]
         else:
             checks += _onnx_checks(run, baseline, wanted)
             checks += [_precision_check(run, each, baseline, wanted, given=given) for each in wanted.precisions]
@@ -289,15 +300,22 @@ def _opened(wanted: Wanted, network: Network, weights: Weights) -> OpenEngine | 
     match wanted.engine:
         case None:
             return None
-        case EngineFile(path, origin):
+        case EngineFile(path, origin, seed):
             from resdsl.targets.tensorrt.compare import open_engine_of
 
-            return open_engine_of(path, origin, network.name, weights)
+            return open_engine_of(path, origin, network, weights, seed)
         case EngineOptions():
             from resdsl.targets.tensorrt.compare import require_engines
 
-            require_engines(wanted.engine)
+            require_engines(wanted.engine, wanted.engines)
             return None
+
+
+def _require_floats(engine: Engine) -> None:
+    """Raises SpecError for an engine in int8: its ranges are those of its calibration, and random inputs leave them."""
+    if engine.sidecar.precision == Precision.INT8.value:
+        message = f"{engine.name} is in int8, for inputs like those that it was calibrated on, and random ones are not"
+        raise fail("calibration", message, help="`--input PATH`: some of its calibration inputs, or others like them")
 
 
 def _engine_check(
@@ -323,10 +341,10 @@ def _engine_check(
 def _held(run: _Run, found: Computed, baseline: float, wanted: Wanted, note: str = "") -> Check:
     precision = Precision(found.sidecar.precision)
     kept = None if precision is Precision.FP32 else agreement(found.y, run.y64)
-    if precision is not Precision.FP32 or found.sidecar.tf32:
-        tolerance = tolerance_of(Precision.FP16 if precision is Precision.FP32 else precision, baseline, wanted)
-    else:
+    if precision is Precision.FP32 and not found.sidecar.tf32 and wanted.tolerance is None:
         tolerance = FACTOR * baseline + FLOOR
+    else:
+        tolerance = tolerance_of(Precision.FP16 if precision is Precision.FP32 else precision, baseline, wanted)
     name = f"trt {precision.value}{' with TF32' if found.sidecar.tf32 else ''}"
     notes = "; ".join(filter(None, (found.runtime, note)))
     return Check(name, relative_error(found.y, run.y64), tolerance, notes, kept)

@@ -53,7 +53,7 @@ MAX_INPUTS = 256
 @pass_options
 @click.option("--precision", "precisions", type=click.Choice(PRECISIONS), multiple=True, help="Also the model in this precision; may be repeated.")  # fmt: skip
 @int8_options
-@click.option("--tolerance", type=click.FloatRange(0), help="Most that those may be off.  [default: what the type's rounding explains, at most 0.1; int8: 0.25]")  # fmt: skip
+@click.option("--tolerance", type=click.FloatRange(0), help="Most that those, and engines, may be off.  [default: what the type's rounding explains, at most 0.1; int8: 0.25]")  # fmt: skip
 @click.option(
     "--input", "inputs", metavar="PATH", help="Inputs to compare on, as for --calibration.  [default: random]"
 )
@@ -89,7 +89,7 @@ def command(
 
     Prints how far each is from the float64 reference, max|y - y64| / max|y64|, and exits with 1 if one is beyond its
     tolerance, if the output is not finite, or if it does not depend on the input. What fails is told with the first
-    unit whose output is off. Weights are random-calibrated unless --weights names a file.
+    unit whose output is off. Weights are random-calibrated unless --weights says otherwise.
 
     \b
     resdsl verify specs/preact1001.resnet
@@ -100,9 +100,9 @@ def command(
     require_int8(precisions)
     require_images(mean, std, calibration, inputs)
     others = [Precision(precision) for precision in dict.fromkeys(precisions) if precision != Precision.FP32.value]
-    rounded = others or engine_file is not None or engine.tf32
-    if tolerance is not None and (math.isnan(tolerance) or not rounded):
-        raise click.UsageError("--tolerance: a number from 0 on, for the --precision fp16, bf16 or int8 beside it")
+    if tolerance is not None and (math.isnan(tolerance) or not (others or target == "trt")):
+        message = "a number from 0 on, for `--target trt`, or the --precision fp16, bf16 or int8 beside it"
+        raise click.UsageError(f"--tolerance: {message}")
     if inputs is not None and click.get_current_context().get_parameter_source("batch") is ParameterSource.COMMANDLINE:
         raise click.UsageError("--input and --batch: one of them says what is compared on")
     with reporting():
@@ -111,7 +111,7 @@ def command(
         built = api.build(source, network, given_parameters, options=options)
         wanted_engine = engine if target == "trt" else None
         if engine_file is not None:
-            wanted_engine = EngineFile(engine_file, origin(source, given_parameters, options))
+            wanted_engine = EngineFile(engine_file, origin(source, given_parameters, options), seed)
         wanted = Wanted(
             chosen_passes(level, names),
             [Precision(each) for each in dict.fromkeys(precisions)] if target == "trt" else others,
@@ -131,6 +131,8 @@ def _require_about(target: str, engine_file: str | None) -> None:
     if target != "trt":
         refuse({"engine_file", *BUILD_OPTIONS}, "this is for `--target trt`")
         return
+    if engine_file == "":
+        raise click.UsageError("--engine: the name of the file is empty")
     refuse(("form",), "an engine is always for TensorRT")
     if engine_file is not None:
         built = {"precisions", "calibration", "level", "names", *BUILD_OPTIONS}

@@ -19,6 +19,7 @@ from resdsl.weights.safetensors import read_safetensors
 from resdsl.weights.torch_checkpoint import read_checkpoint
 
 CALIBRATED = "random-calibrated"
+INITIAL = "initial"
 SHOWN_NAMES = 5
 NEAR_ZERO = 0.01
 WRAPPED = ("module.", "model.", "_orig_mod.")
@@ -30,14 +31,14 @@ Source: TypeAlias = str | Mapping[str, NDArray[np.generic]]
 def network_weights(network: Network, source: Source | None = None, seed: int = 0) -> Weights:
     """Name -> float32 array for every tensor of the network.
 
-    source: None for the initial weights of `seed`; `random-calibrated` for these with BatchNorm statistics recorded
+    source: None or `initial` for the initial weights of `seed`; `random-calibrated` for these with BatchNorm statistics recorded
     from a few forwards of random inputs, and learned scales that start near 0 opened; a `.safetensors` file or a
     PyTorch checkpoint (which needs torch); or the arrays themselves by name. Raises SpecError if the file cannot be
     read, or if what it holds does not fit.
     """
     if seed < 0:
         raise fail("weights", f"the seed {seed} is negative", help="give a whole number from 0 on")
-    if source is None:
+    if source is None or (isinstance(source, str) and source == INITIAL):
         return initial_weights(network, seed)
     if not isinstance(source, str):
         return fit_weights(network, {name: _array(name, value) for name, value in source.items()}, "the mapping given")
@@ -46,7 +47,7 @@ def network_weights(network: Network, source: Source | None = None, seed: int = 
         _open_branches(network, weights)
         calibrate(network, weights, seed=seed)
         return weights
-    return fit_weights(network, read_weights(source, f", or `{CALIBRATED}`"), source)
+    return fit_weights(network, read_weights(source, f", `{CALIBRATED}` or `{INITIAL}`"), source)
 
 
 def _array(name: str, value: object) -> NDArray[np.generic]:

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from resdsl.cli import main, show_engine
 from resdsl.diagnostics import fail
 from resdsl.targets.tensorrt import Engine
-from resdsl.targets.tensorrt.options import SIDECAR_SUFFIX
+from resdsl.targets.tensorrt.options import PORTABLE_TEXT, SIDECAR_SUFFIX
 from resdsl.targets.tensorrt.sidecar import Sidecar, Tensor, to_json
 from tests.conftest import GOLDEN, Golden
 
@@ -214,7 +214,7 @@ def test_a_sidecar_that_is_missing_or_wrong(engine: str) -> None:
     ("name", "said"),
     [
         ("there.is.no.engine", "there is no file {}"),
-        ("folder.engine", "{} is a folder, and no engine"),
+        ("folder.engine", "{} is a folder, and no file"),
         ("NO.PLAN", "there is no file {}"),
     ],
 )
@@ -230,7 +230,7 @@ def test_what_an_engine_is_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     rtx = replace(
         SIDECAR, builder="rtx", version="1.7.1.116", gpu=None, compute_capabilities=(), parameters={}, level=None
     )
-    assert "  for     RTX GPUs of compute capability 8.0 and later\n" in run(written(tmp_path, rtx)).stdout
+    assert f"  for     {PORTABLE_TEXT}\n" in run(written(tmp_path, rtx)).stdout
     named = replace(rtx, compute_capabilities=("8.9", "12.0"), spec_sha256=None, workspace=None, hardware="ampere+")
     shown = run(written(tmp_path, named)).stdout
     assert "  for     GPUs of compute capability 8.0 and later\n" in shown

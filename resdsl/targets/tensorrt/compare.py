@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,14 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resdsl.diagnostics import fail
+from resdsl.network.initial import Weights, initial_weights
+from resdsl.network.network import Network
 from resdsl.targets.tensorrt.engine import Engine
 from resdsl.targets.tensorrt.gpu import require_gpu
 from resdsl.targets.tensorrt.library import choose, require_builder
-from resdsl.targets.tensorrt.sidecar import Sidecar, digest, read_sidecar, require_origin
+from resdsl.targets.tensorrt.sidecar import Sidecar, digest, read_engine, require_origin
+from resdsl.targets.tensorrt.support import require_supported
 from resdsl.targets.tensorrt.write import build
+from resdsl.weights import INITIAL
 
 if TYPE_CHECKING:
     from resdsl.spec import Origin
+    from resdsl.targets.precision import Precision
     from resdsl.targets.table import Request
     from resdsl.targets.tensorrt.options import EngineOptions
 
@@ -32,9 +37,12 @@ class Computed:
     runtime: str
 
 
-def require_engines(options: EngineOptions) -> None:
-    """Raises SpecError unless engines can be built and run here."""
-    require_builder(choose(options.builder).builder)
+def require_engines(options: EngineOptions, precisions: Sequence[Precision]) -> None:
+    """Raises SpecError unless engines can be built in these precisions, and run, here."""
+    builder = choose(options.builder).builder
+    for precision in precisions:
+        require_supported(options, precision, builder)
+    require_builder(builder)
     require_gpu("running an engine")
 
 
@@ -66,11 +74,16 @@ class OpenEngine:
         return Computed(np.concatenate(found).astype(np.float64), sidecar, runtime)
 
 
-def open_engine_of(path: str, origin: Origin, network: str, weights: Mapping[str, NDArray[np.generic]]) -> OpenEngine:
-    """The engine in a file, which has to be built from this network with these weights. Raises SpecError."""
-    sidecar = read_sidecar(Path(path))
-    require_origin(path, sidecar, origin, network)
+def open_engine_of(path: str, origin: Origin, network: Network, weights: Weights, seed: int) -> OpenEngine:
+    """The engine in a file, which has to be built from this network with these weights. Raises SpecError.
+
+    seed: of the initial weights, which an engine that was compiled without weights has.
+    """
+    sidecar, data = read_engine(Path(path))
+    require_origin(path, sidecar, origin, network.name)
     if sidecar.weights_sha256 != digest(weights):
-        message = f"{path} was built with other weights than these"
-        raise fail("wrong-engine", message, help="give the `--weights` and the `--seed` that it was compiled with")
-    return OpenEngine(Engine.load(path))
+        help = "give the `--weights` and the `--seed` that it was compiled with"
+        if sidecar.weights_sha256 == digest(initial_weights(network, seed)):
+            help = f"it was compiled without weights: `--weights {INITIAL}`"
+        raise fail("wrong-engine", f"{path} was built with other weights than these", help=help)
+    return OpenEngine(Engine.from_bytes(data, sidecar, name=path))

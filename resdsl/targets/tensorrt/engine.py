@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
 
 from resdsl.diagnostics import SpecError, fail
 from resdsl.source import Source
-from resdsl.spec import Parameter, origin
+from resdsl.spec import Options, Parameter, origin
 from resdsl.targets.tensorrt.gpu import Gpu, current_device
 from resdsl.targets.tensorrt.opened import Opened, open_engine
 from resdsl.targets.tensorrt.options import Builder
@@ -55,6 +57,7 @@ class Engine:
         self._turn = threading.Lock()
         self._context = None if cuda_graph else opened.context()
         self._recorded: OrderedDict[int, _Recorded] = OrderedDict()
+        weakref.finalize(self, _finish, self._stream)  # before the contexts go, which calls may still compute in
 
     @classmethod
     def load(
@@ -65,18 +68,19 @@ class Engine:
         spec: str | os.PathLike[str] | Source | None = None,
         network: str | None = None,
         parameters: Mapping[str, Parameter] | None = None,
+        options: Options | None = None,
     ) -> Engine:
         """Opens an engine that resdsl wrote, on the GPU that PyTorch uses now.
 
         cuda_graph: a batch size is recorded at its first call, and replayed after that; x and y are copied on the GPU then. Worth it
         where launching kernels takes longer than they do: deep networks with small batches. spec, network, parameters: what the
-        engine has to be built from, if that is to be checked. Raises SpecError if there is no such engine, it is not the one that
+        engine has to be built from, if that is to be checked; options: how the spec is read. Raises SpecError if there is no such engine, it is not the one that
         the file beside it describes, was built from something else, or does not run here: for another version of its library,
         another GPU or platform, or without library, PyTorch, GPU or a driver for them.
         """
         sidecar, data = read_engine(Path(path))
         if spec is not None:
-            require_origin(os.fspath(path), sidecar, origin(spec, parameters), network)
+            require_origin(os.fspath(path), sidecar, origin(spec, parameters, options or Options()), network)
         return cls(open_engine(data, sidecar, os.fspath(path)), cuda_graph=cuda_graph)
 
     @classmethod
@@ -116,13 +120,13 @@ class Engine:
 
     def information(self) -> str:
         """The engine inspector's JSON about all layers, with the formats for the batch size that kernels were chosen for."""
-        with self._torch.cuda.stream(self._stream):
+        with self._turn, self._torch.cuda.stream(self._stream):
             return self._opened.information()
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """x: (batch, *input), of the sidecar's type and one of its batch sizes. Gives (batch, *output) where x lies.
 
-        On the engine's GPU nothing is copied, unless x has gaps or there are CUDA graphs; x from the CPU is copied there, and y back.
+        On the engine's GPU nothing is copied, unless x is not contiguous or there are CUDA graphs; x from the CPU is copied there, and y back.
         What was asked of the current stream before is done before, and what is asked of it next sees y. There are no gradients.
         Raises SpecError for an x that it does not take.
         """
@@ -138,7 +142,7 @@ class Engine:
         return y if x.device == self.device else y.to(x.device)
 
     def _taken(self, x: torch.Tensor) -> torch.Tensor:
-        """x as the kernels read it: on the device, without gaps. Raises SpecError if the engine does not take it."""
+        """x as the kernels read it: on the device, contiguous. Raises SpecError if the engine does not take it."""
         least, _, most = self.sidecar.batch
         sample = self.sidecar.inputs[0].shape
         if not isinstance(x, self._torch.Tensor):
@@ -146,6 +150,8 @@ class Engine:
         given = f"{_named(x.dtype)} ({', '.join(map(str, x.shape))})"
         if x.dtype != self._dtype:
             raise self._refused(given, f"`x.to({self._dtype})`")
+        if x.layout is not self._torch.strided:
+            raise self._refused(f"a sparse {given}", "`x.to_dense()`")
         if x.ndim == 0 or tuple(x.shape[1:]) != sample:
             raise self._refused(given, "`x[None]` is a batch of one sample" if tuple(x.shape) == sample else "")
         if not least <= len(x) <= most:
@@ -179,7 +185,11 @@ class Engine:
         if len(self._recorded) == KEPT_GRAPHS:
             self._stream.synchronize()
             self._recorded.popitem(last=False)
-        context, x, y = self._opened.context(replays=True), x.clone(), self._torch.empty_like(y)
+        with (
+            self._torch.inference_mode(False),
+            self._torch.no_grad(),
+        ):  # or calls outside of it could not write into them
+            context, x, y = self._opened.context(replays=True), x.clone(), self._torch.empty_like(y)
         self._launch(context, x, y)  # the first one with a shape does what cannot be recorded
         handle = self._stream.cuda_stream
         match self.sidecar.library:
@@ -202,3 +212,8 @@ class Engine:
 
 def _named(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
+
+
+def _finish(stream: torch.cuda.Stream) -> None:
+    with suppress(RuntimeError):  # of CUDA, which a call before this one has told
+        stream.synchronize()

@@ -37,6 +37,7 @@ class Opened:
 
     def context(self, *, replays: bool = False) -> Any:
         """A new execution context. replays: TensorRT for RTX records what it launches and replays it."""
+        self._log.errors.clear()
         match self.sidecar.library:
             case Builder.TENSORRT:
                 context = self._engine.create_execution_context()
@@ -54,12 +55,14 @@ class Opened:
 
     def bind(self, context: Any, shape: tuple[int, ...], x: int, y: int) -> None:
         """x, y: where input and output lie on the GPU. shape: of the input, with the batch."""
+        self._log.errors.clear()
         bound = context.set_input_shape(self.input, shape)
         if not (bound and context.set_tensor_address(self.input, x) and context.set_tensor_address(self.output, y)):
             raise self.failed()
 
     def execute(self, context: Any, stream: int) -> None:
         """Asks for the computation of what is bound. stream: its handle."""
+        self._log.errors.clear()
         if not context.execute_async_v3(stream):
             raise self.failed()
 
@@ -73,10 +76,9 @@ class Opened:
         return str(inspector.get_engine_information(self._trt.LayerInformationFormat.JSON))
 
     def failed(self) -> SpecError:
-        """Why the library just did not do what it was asked for."""
+        """Why the library just did not do what it was asked for. What it said before that is no reason, and cleared by then."""
         said = self._log.said
-        self._log.errors.clear()
-        if "memory" in said.lower():
+        if _lacks_memory(said):
             help = "fewer engines open at a time, or one that is compiled with a smaller greatest `--batch`"
             return fail("out-of-memory", f"{self.name} finds no memory on the GPU: {said}", help=help)
         return fail("engine-failed", f"{self.name} cannot be computed: {said}")
@@ -116,8 +118,13 @@ def open_engine(engine: bytes | memoryview, sidecar: Sidecar, name: str) -> Open
 def _not_opened(name: str, title: str, said: str) -> SpecError:
     if "driver" in said.lower():
         help = f"update the driver (https://www.nvidia.com/drivers): {title} needs a newer one than PyTorch does"
-    elif "memory" in said.lower():
+    elif _lacks_memory(said):
         help = "`nvidia-smi` shows what fills the GPU"
     else:
         help = "compile it again on this machine"
     return fail("wrong-engine", f"{title} does not open {name}: {said}", help=help)
+
+
+def _lacks_memory(said: str) -> bool:
+    """An illegal access to memory, for one, is another matter."""
+    return "out of memory" in said.lower() or "allocat" in said.lower()

@@ -13,6 +13,7 @@ import hashlib
 import json
 import sys
 import threading
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -225,9 +226,13 @@ def library(stage: Stage, builder: Builder) -> ModuleType:
             self.thread = 0
             stage.calls.append(("context", config))
 
+        def __del__(self) -> None:
+            stage.calls.append(("dropped",))
+
         def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
             assert name == NAMES["input"]
             self.shape, self.thread = shape, threading.get_ident()
+            time.sleep(0.0005)  # so that another thread that does not wait for its turn comes between
             return not stage.failing("set_input_shape", self.engine.logger)
 
         def set_tensor_address(self, name: str, memory: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import json
 import sys
@@ -17,7 +18,7 @@ from click.testing import CliRunner
 
 from resdsl.cli import main
 from resdsl.diagnostics import SpecError
-from resdsl.spec import origin
+from resdsl.spec import Options, origin
 from resdsl.targets.tensorrt import Engine
 from resdsl.targets.tensorrt.engine import KEPT_GRAPHS
 from resdsl.targets.tensorrt.options import Builder
@@ -79,11 +80,12 @@ def test_every_call_has_an_output_of_its_own(stage: Stage) -> None:
     np.testing.assert_allclose(z.numpy(), expected(second.numpy()), rtol=1e-6)
 
 
-def test_an_input_with_gaps_is_put_together(stage: Stage) -> None:
+def test_an_input_that_is_not_contiguous_is_copied(stage: Stage) -> None:
     wide = torch.from_numpy(np.random.default_rng(0).standard_normal((2, 3, 2, 4), np.float32))
-    x = wide[..., ::2]
-    np.testing.assert_allclose(opened()(x).numpy(), expected(x.numpy()), rtol=1e-6)
-    assert stage.asked("execute")[0][1] != x.data_ptr()
+    for x in (wide[..., ::2], samples().contiguous(memory_format=torch.channels_last)):
+        stage.calls.clear()
+        np.testing.assert_allclose(opened()(x).numpy(), expected(x.numpy()), rtol=1e-6)
+        assert stage.asked("execute")[0][1] != x.data_ptr()
 
 
 @pytest.mark.parametrize("cuda_graph", [False, True])
@@ -117,8 +119,55 @@ def test_what_follows_waits_for_a_call_that_fails_too(stage: Stage) -> None:
     assert "small cannot be computed: no such shape" in error(lambda: engine(samples()))
 
 
+def test_an_earlier_error_is_no_reason(stage: Stage) -> None:
+    """The library may log an error that keeps nothing from being done."""
+    engine = opened()
+    for name in ("context", "set_input_shape", "execute"):
+        engine._opened._log.errors.append("an earlier one")
+        stage.fails[name] = f"no such {name}"
+        said = error(engine.information if name == "context" else lambda: engine(samples()))
+        assert said == f"error[engine-failed]: small cannot be computed: no such {name}"
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ("an illegal memory access was encountered", "engine-failed"),
+        ("Cuda Runtime (out of memory)", "out-of-memory"),
+        ("Requested amount of GPU memory (9 bytes) could not be allocated", "out-of-memory"),
+    ],
+)
+def test_what_is_no_lack_of_memory(stage: Stage, said: str, code: str) -> None:
+    engine = opened()
+    stage.fails["execute"] = said
+    assert error(lambda: engine(samples())).startswith(f"error[{code}]: ")
+
+
+def test_a_call_is_finished_before_its_engine_goes(stage: Stage) -> None:
+    engine = opened()
+    engine(samples())
+    stage.calls.clear()
+    del engine
+    gc.collect()
+    assert stage.calls == [("synchronize", "own1"), ("dropped",)]
+
+
+def test_an_engine_goes_in_silence_where_cuda_is_broken(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exception there would be printed, or be a warning, which fails the test."""
+
+    def synchronize(stream: Stream) -> None:
+        stage.calls.append(("asked",))
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(Stream, "synchronize", synchronize)
+    engine = opened()
+    del engine
+    gc.collect()
+    assert stage.asked("asked") == [()]
+
+
 def test_threads_take_turns(stage: Stage) -> None:
-    """The stand-in's context asserts that shape, addresses and execution come from one thread."""
+    """The stand-in's context asserts that shape, addresses and execution come from one thread, and takes its time between."""
     engine, wrong = opened(), []
 
     def work(seed: int) -> None:
@@ -155,6 +204,7 @@ TAKES = "error[wrong-input]: small takes float32 (1 to 8, 3, 2, 2), and is given
         (torch.zeros(2, 3, 2, 3), "float32 (2, 3, 2, 3)"),
         (torch.zeros(2, 2, 2, 3), "float32 (2, 2, 2, 3)"),
         (torch.zeros(()), "float32 ()"),
+        (torch.zeros(2, *SAMPLE).to_sparse(), "a sparse float32 (2, 3, 2, 2)\n = help: `x.to_dense()`"),
         (torch.zeros(0, *SAMPLE), "float32 (0, 3, 2, 2)\n = help: give it parts"),
         (torch.zeros(9, *SAMPLE), "float32 (9, 3, 2, 2)\n = help: give it parts, or compile it with another `--batch"),
         (torch.zeros(2, *SAMPLE, device="meta"), "a tensor on meta\n = help: the engine is on cpu: `x.to('cpu')`"),
@@ -195,6 +245,19 @@ def test_the_output_of_a_graph_is_a_copy(stage: Stage) -> None:
     engine(samples(seed=2))
     np.testing.assert_allclose(y.numpy(), expected(first.numpy()), rtol=1e-6)
     assert y.data_ptr() not in {given for _, _, given in stage.asked("execute")}
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_a_graph_serves_inside_and_outside_of_inference_mode(stage: Stage, first: bool) -> None:
+    engine = opened(cuda_graph=True)
+    for seed, inside in enumerate((first, not first, first)):
+        with torch.inference_mode(inside):
+            x = samples(seed=seed)
+            np.testing.assert_allclose(engine(x).numpy(), expected(x.numpy()), rtol=1e-6)
+    assert len(stage.asked("record")) == 1
+    with torch.inference_mode():
+        x = samples(seed=3)
+    np.testing.assert_allclose(engine(x).numpy(), expected(x.numpy()), rtol=1e-6)
 
 
 def test_few_graphs_are_kept(stage: Stage) -> None:
@@ -280,11 +343,25 @@ def test_an_engine_of_another_spec(stage: Stage, tmp_path: Path) -> None:
     said = error(lambda: Engine.load(path, spec=SPEC + "\n", parameters={"width": 6}))
     assert said == f"{name}from another spec, or another state of it{help}"
     said = error(lambda: Engine.load(path, spec=SPEC))
-    assert said == f"{name}with -p width=6, and no parameters is asked for{help}"
+    as_written = "\n = help: parameters are compared as they are written: write the same ones, or `resdsl compile"
+    assert said.startswith(f"{name}with -p width=6, and no parameters is asked for{as_written}")
+    said = error(lambda: Engine.load(path, spec=SPEC, parameters={"width": "(6)"}))
+    assert said.startswith(f"{name}with -p width=6, and -p width=(6) is asked for{as_written}")
     said = error(lambda: Engine.load(path, spec=SPEC, network="large", parameters={"width": 6}))
     assert said == f"{name}from the network small, and large is asked for{help}"
     unknown = write_engine(tmp_path / "unknown.engine")
     assert "was built from another spec" in error(lambda: Engine.load(unknown, spec=SPEC))
+
+
+def test_an_engine_of_a_spec_that_imports_from_elsewhere(stage: Stage, tmp_path: Path) -> None:
+    (tmp_path / "specs").mkdir()
+    (tmp_path / "unit.resnet").write_text("resnet 1\nunit u(w) { branch conv(3x3, w) }\n")
+    spec = tmp_path / "specs" / "small.resnet"
+    spec.write_text(SPEC.replace("resnet 1\n", 'resnet 1\nimport "../unit.resnet"\n'))
+    options = Options(root=tmp_path)
+    path = write_engine(tmp_path / "model.engine", origin=origin(spec, options=options))
+    assert Engine.load(path, spec=spec, options=options).notes == ()
+    assert "error[wrong-engine]" not in error(lambda: Engine.load(path, spec=spec))
 
 
 @pytest.mark.parametrize(
@@ -296,7 +373,7 @@ def test_an_engine_of_another_spec(stage: Stage, tmp_path: Path) -> None:
             "small was built with TensorRT 10.15.0.1, and 10.16.1.11 is installed\n"
             " = help: it runs in 10.15.0.1: `pip install 'tensorrt==10.15.0.1'`, or compile it again",
         ),
-        ({"version": "11.0.0.1", "version_compatible": True}, {}, "it runs in 11.0.0.1 and later: `pip install"),
+        ({"version": "11.0.0.1", "version_compatible": True}, {}, "it runs in 11.0.0.1 and later ones of TensorRT 11: `pip install"),
         ({"platform": "windows amd64"}, {}, "small was built for windows amd64, and this is "),
         (
             {},
@@ -334,6 +411,7 @@ def test_a_version_compatible_engine_runs_in_later_versions(monkeypatch: pytest.
             "help: update the driver (https://www.nvidia.com/drivers): TensorRT 10.16.1.11 needs a newer one",
         ),
         ("deserialise", "Requested amount of GPU memory could not be allocated", "`nvidia-smi` shows what fills"),
+        ("deserialise", "an illegal memory access was encountered", "help: compile it again on this machine"),
     ],
 )
 def test_an_engine_that_the_library_does_not_open(stage: Stage, where: str, said: str, words: str) -> None:

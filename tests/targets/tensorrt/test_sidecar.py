@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from resdsl.diagnostics import SpecError
 from resdsl.targets.tensorrt import sidecar as module
 from resdsl.targets.tensorrt.gpu import Gpu
-from resdsl.targets.tensorrt.options import Builder
+from resdsl.targets.tensorrt.options import PORTABLE_TEXT, Builder
 from resdsl.targets.tensorrt.sidecar import Tensor, digest, read_engine, read_sidecar, require_runs, to_json
 from tests.targets.tensorrt.stand_in import VERSIONS, sidecar, write_engine
 
@@ -70,13 +71,54 @@ def test_the_schema_knows_every_field() -> None:
 
 def test_there_is_no_engine(tmp_path: Path) -> None:
     assert error(lambda: read_engine(tmp_path / "no.engine")).endswith(f"there is no file {tmp_path / 'no.engine'}")
-    assert "is a folder, and no engine" in error(lambda: read_engine(tmp_path))
+    assert error(lambda: read_engine(tmp_path)) == f"error[unreadable]: {tmp_path} is a folder, and no file"
+    assert error(lambda: read_engine(Path(""))) == "error[unreadable]: . is a folder, and no file"
+    long = tmp_path / ("a" * 300)
+    assert error(lambda: read_engine(long)) == f"error[unreadable]: {long} cannot be read: File name too long"
+    assert "cannot be read: " in error(lambda: read_engine(Path("a\0b")))
 
 
 def test_nothing_stands_beside(engine: Path) -> None:
     beside(engine).unlink()
     said = error(lambda: read_engine(engine))
     assert said.startswith(f"error[no-sidecar]: there is no {beside(engine)} beside the engine\n = help: compile the ")
+
+
+def test_a_name_that_is_too_long_for_what_stands_beside(tmp_path: Path) -> None:
+    path = tmp_path / ("a" * 252)
+    path.write_bytes(b"stand-in")
+    said = error(lambda: read_engine(path))
+    assert said == f"error[unreadable]: {beside(path)} cannot be read: File name too long"
+
+
+def test_a_pipe_is_not_waited_for(engine: Path, tmp_path: Path) -> None:
+    beside(engine).unlink()
+    os.mkfifo(beside(engine))
+    os.mkfifo(tmp_path / "pipe.engine")
+    for call, path in ((engine, beside(engine)), (tmp_path / "pipe.engine", tmp_path / "pipe.engine")):
+        said = error(lambda call=call: read_engine(call))
+        assert said == f"error[unreadable]: {path} is a pipe or device, and no file"
+
+
+def test_a_link_to_an_engine(engine: Path, tmp_path: Path) -> None:
+    """What stands beside it is written beside the file that it leads to. What stands beside the link is of a link before it."""
+    link = tmp_path / "link.engine"
+    link.symlink_to("model.engine")
+    assert read_engine(link) == (sidecar(), b"stand-in")
+    beside(link).write_text("{}")
+    assert read_engine(link) == (sidecar(), b"stand-in")
+    beside(link).unlink()
+    beside(engine).unlink()
+    assert error(lambda: read_engine(link)).startswith(f"error[no-sidecar]: there is no {beside(engine)} beside")
+
+
+def test_both_files_are_links(engine: Path, tmp_path: Path) -> None:
+    """As caches of downloads have it: the files that they lead to have no names that tell."""
+    engine.rename(tmp_path / "one")
+    beside(engine).rename(tmp_path / "two")
+    engine.symlink_to("one")
+    beside(engine).symlink_to("two")
+    assert read_engine(engine) == (sidecar(), b"stand-in")
 
 
 @pytest.mark.parametrize(
@@ -102,7 +144,7 @@ def test_what_stands_beside_is_no_text(engine: Path) -> None:
     assert f"error[unreadable]: {beside(engine)} cannot be read: " in error(lambda: read_engine(engine))
     beside(engine).unlink()
     beside(engine).mkdir()
-    assert f"error[unreadable]: {beside(engine)} cannot be read: Is a directory" in error(lambda: read_engine(engine))
+    assert error(lambda: read_engine(engine)) == f"error[unreadable]: {beside(engine)} is a folder, and no file"
 
 
 @pytest.mark.parametrize(
@@ -113,6 +155,9 @@ def test_what_stands_beside_is_no_text(engine: Path) -> None:
         ({"batch": [1, 8]}, "$.batch: [1, 8] is too short"),
         ({"batch": [0, 1, 8]}, "$.batch[0]: 0 is less than the minimum of 1"),
         ({"batch": [8, 4, 1]}, "batch: 8, 4, 1 are not in order"),
+        ({"batch": [1.0, 4.0, 8.0]}, ".0' is not of type 'integer'"),
+        ({"level": 3.0}, "$.level: '3.0' is not of type"),
+        ({"size": float("nan")}, "$.size: nan is not of type 'integer'"),
         ({"inputs": [{"name": "x", "dtype": "int4", "shape": [1]}]}, "$.inputs[0].dtype: 'int4'"),
         ({"sha256": ...}, "'sha256' is a required property"),
         ({"colour": "red"}, "'colour' was unexpected"),
@@ -157,6 +202,7 @@ RTX = Builder.RTX
         (Builder.TENSORRT, {}, H100, ""),
         (Builder.TENSORRT, {"version_compatible": True}, H100, "10.17.0.1"),
         (Builder.TENSORRT, {"version_compatible": True}, H100, "11.0.0.0"),
+        (Builder.TENSORRT, {"version": "8.6.1.6", "version_compatible": True}, H100, "10.0.0.6"),
         (Builder.TENSORRT, {"hardware": "ampere+"}, L4, ""),
         (Builder.TENSORRT, {"hardware": "ampere+"}, Gpu("NVIDIA B200", "10.0"), ""),
         (Builder.TENSORRT, {"hardware": "same"}, Gpu("NVIDIA H200", "9.0"), ""),
@@ -180,13 +226,15 @@ def test_on_another_gpu_of_the_same_kind_that_is_noted() -> None:
     [
         (Builder.TENSORRT, {}, H100, "10.16.1.12", ("built with TensorRT 10.16.1.11, and 10.16.1.12 is installed", "'tensorrt==10.16.1.11'")),
         (Builder.TENSORRT, {}, H100, "11.0.0.0", ("and 11.0.0.0 is installed",)),
-        (Builder.TENSORRT, {"version_compatible": True}, H100, "10.9.0.34", ("and 10.9.0.34 is installed", "it runs in 10.16.1.11 and later")),
+        (Builder.TENSORRT, {"version_compatible": True}, H100, "10.9.0.34", ("and 10.9.0.34 is installed", "it runs in 10.16.1.11 and later ones of TensorRT 10 and 11: `")),
+        (Builder.TENSORRT, {"version_compatible": True}, H100, "12.0.0.1", ("and 12.0.0.1 is installed", "later ones of TensorRT 10 and 11: `")),
+        (Builder.TENSORRT, {"version": "8.6.1.6", "version_compatible": True}, H100, "11.0.0.1", ("later ones of TensorRT 8 and 10: `",)),
         (RTX, {}, L4, "1.6.0.10", ("built with TensorRT for RTX 1.7.1.116", "'tensorrt-rtx==1.7.1.116'")),
         (Builder.TENSORRT, {}, L4, "", ("for NVIDIA H100, compute capability 9.0", "compile it on this GPU; `--hardware-compatible ampere+`")),
         (Builder.TENSORRT, {"hardware": "same"}, L4, "", ("compute capability 9.0",)),
         (Builder.TENSORRT, {"hardware": "ampere+"}, Gpu("T4", "7.5"), "", ("for GPUs of compute capability 8.0 and later, and this is T4, compute capability 7.5",)),
         (Builder.TENSORRT, {"platform": "linux aarch64"}, H100, "", ("for linux aarch64, and this is", "compile it on this platform")),
-        (RTX, {}, H100, "", ("for RTX GPUs of compute capability 8.0 and later", "`--compute-capability 9.0` if it is an RTX GPU, or `--builder tensorrt` on this machine")),
+        (RTX, {}, H100, "", (f"for {PORTABLE_TEXT}, and this is NVIDIA H100", "`--compute-capability 9.0` if it is an RTX GPU, or `--builder tensorrt` on this machine")),
         (RTX, {"compute_capabilities": ("8.6", "12.0")}, L4, "", ("for GPUs of compute capability 8.6, 12.0, and this is NVIDIA L4", "`--compute-capability 8.9`")),
     ],
 )  # fmt: skip
