@@ -69,7 +69,7 @@ def weights_options(default: str) -> Callable[[F], F]:
         seed = click.option(
             "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of random weights."
         )
-        help = f"A .safetensors file, a PyTorch checkpoint, or random-calibrated.  [default: {default}]"
+        help = f"A .safetensors file, a PyTorch checkpoint, random-calibrated, or initial.  [default: {default}]"
         return click.option("--weights", metavar="FILE", help=help)(seed(function))
 
     return add
