@@ -185,10 +185,7 @@ class Engine:
         if len(self._recorded) == KEPT_GRAPHS:
             self._stream.synchronize()
             self._recorded.popitem(last=False)
-        with (
-            self._torch.inference_mode(False),
-            self._torch.no_grad(),
-        ):  # or calls outside of it could not write into them
+        with self._torch.inference_mode(False):  # or calls outside of that could not write into x
             context, x, y = self._opened.context(replays=True), x.clone(), self._torch.empty_like(y)
         self._launch(context, x, y)  # the first one with a shape does what cannot be recorded
         handle = self._stream.cuda_stream

@@ -89,12 +89,17 @@ class Stage:
     fails: dict[str, str] = field(default_factory=dict)
     recording: list[Callable[[], None]] | None = None
     module: ModuleType | None = None
+    logger: ILogger | None = None
     streams: int = 0
     local: threading.local = field(default_factory=threading.local)
 
     def asked(self, name: str) -> list[tuple[object, ...]]:
         """The arguments of every call of that name."""
         return [call[1:] for call in self.calls if call[0] == name]
+
+    def say(self, error: str) -> None:
+        """Logs an error, as the library does too where it then does what it was asked for."""
+        self.logger.log(ILogger.ERROR, error)
 
     def failing(self, name: str, logger: Any) -> bool:
         said = self.fails.pop(name, None)
@@ -295,7 +300,7 @@ def library(stage: Stage, builder: Builder) -> ModuleType:
         engine_host_code_allowed = False
 
         def __init__(self, logger: ILogger) -> None:
-            self.logger = logger
+            self.logger = stage.logger = logger
             if stage.failing("runtime", logger):
                 raise TypeError("pybind11::init(): factory function returned nullptr")
 

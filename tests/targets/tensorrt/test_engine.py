@@ -120,13 +120,22 @@ def test_what_follows_waits_for_a_call_that_fails_too(stage: Stage) -> None:
 
 
 def test_an_earlier_error_is_no_reason(stage: Stage) -> None:
-    """The library may log an error that keeps nothing from being done."""
+    """The library may log one that keeps nothing from being done."""
     engine = opened()
     for name in ("context", "set_input_shape", "execute"):
-        engine._opened._log.errors.append("an earlier one")
+        stage.say("an earlier one")
         stage.fails[name] = f"no such {name}"
         said = error(engine.information if name == "context" else lambda: engine(samples()))
         assert said == f"error[engine-failed]: small cannot be computed: no such {name}"
+
+
+def test_an_earlier_error_is_no_reason_of_a_replay(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = play(monkeypatch, Builder.RTX, capability=(8, 9))
+    engine = opened(Builder.RTX, cuda_graph=True)
+    engine(samples())
+    stage.say("an earlier one")
+    stage.fails["execute"] = "no such kernel"
+    assert error(lambda: engine(samples())) == "error[engine-failed]: small cannot be computed: no such kernel"
 
 
 @pytest.mark.parametrize(
