@@ -114,7 +114,7 @@ def load(
 ) -> nn.Module:
     """The network as a PyTorch module: float32, on the CPU, in training mode. Needs `resdsl[torch]`.
 
-    weights: a .safetensors file, a PyTorch checkpoint, `random-calibrated`, or arrays by name; by default the spec's
+    weights: a .safetensors file, a PyTorch checkpoint, `random-calibrated`, `initial`, or arrays by name; by default the spec's
     initialisation from `seed`. Raises SpecError.
     """
     built = build(spec, network, parameters, options=options)

@@ -72,7 +72,7 @@ _OPTIONS = (
     click.option("--via", type=click.Choice([each.value for each in Via]), default=Via.ONNX.value, show_default=True, help="Engine: from our ONNX model, or from the PyTorch module through torch-tensorrt; torch-module: a module that stays in PyTorch, NAME.ep."),
     click.option("--compute-capability", "compute_capabilities", type=_Capabilities(), metavar="X.Y,…", help="RTX engine: the GPUs that it is for.  [default: 8.0, 8.6, 8.9 and from 12.0 on]"),
     click.option("--hardware-compatible", "hardware", type=click.Choice([each.value for each in Hardware]), help="Engine: also for other GPUs than this one: all from compute capability 8.0 on, or those of the same."),
-    click.option("--version-compatible", is_flag=True, help="Engine: also for later versions of TensorRT."),
+    click.option("--version-compatible", is_flag=True, help="Engine: also for later versions of its major, and of TensorRT 10 in 11."),
     click.option("--refit", is_flag=True, help="Engine: its weights can be replaced."),
     click.option("--timing-cache", metavar="FILE", help="Engine: read and keep how fast kernels were, so that the next build is shorter."),
     click.option("--workspace", type=click.IntRange(1, MOST_WORKSPACE), metavar="MIB", help="Engine: scratch memory that a layer may take.  [default: the GPU's]"),
