@@ -154,7 +154,10 @@ WRONG_USE = [
     (("completion", "tcsh"), "tcsh"),
     (("compile", "good.resnet"), "--target"),
     (("compile", "-t", "nope", "good.resnet", "-o", "out.onnx"), "nope"),
-    (("compile", "-t", "trt", "good.resnet", "-o", "out.onnx"), "-o out.onnx: name a file that ends in .engine or .plan"),
+    (
+        ("compile", "-t", "trt", "good.resnet", "-o", "out.onnx"),
+        "-o out.onnx: name a file that ends in .engine or .plan",
+    ),
     (("compile", "-t", "torch", "good.resnet", "-o", "out.onnx", "--weights", "w.pt"), "a torch file holds no weights"),
     (("compile", "-t", "json", "good.resnet", "--opset", "21"), "--opset: a json file holds no weights and no ONNX"),
     (("compile", "-t", "torch", "good.resnet", "--functions"), "--functions: a torch file holds no weights"),
