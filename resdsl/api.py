@@ -269,6 +269,10 @@ def _request(
             raise fail("unused-argument", f"{name}: it is for precision int8 alone")
     if form is not None and target == "trt":
         raise fail("unused-argument", "form: an engine is always for TensorRT")
+    if engine is not None and not isinstance(engine, EngineOptions):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise fail(
+            "unknown-value", f"engine cannot be {engine!r}", help="give an EngineOptions of resdsl.targets.tensorrt"
+        )
     if engine is not None and target != "trt":
         raise fail("unused-argument", f"engine: it is for the target trt, and {target} is no engine")
     return Request(

@@ -107,7 +107,7 @@ def test_an_engine_is_two_files(tmp_path: Path) -> None:
     written = resdsl.compile_file(SPEC, tmp_path / "m.engine", "trt", precision="fp16", engine=options)
     assert written.beside == "m.engine.json"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.engine", "m.engine.json"]
-    assert written.size == sum(path.stat().st_size for path in tmp_path.iterdir())
+    assert written.size == (tmp_path / "m.engine").stat().st_size
     assert written.notes[0].endswith("; fp16, batches of 1 to 4, fastest at 2")
     with pytest.raises(SpecError, match=r"needs a folder to stand in\n = help: .*`resdsl\.compile_file`"):
         resdsl.compile(SPEC, "trt")
@@ -119,6 +119,7 @@ def test_what_is_refused_writes_nothing(tmp_path: Path) -> None:
     for target, arguments, words in (
         ("onnx", {"engine": EngineOptions()}, "engine: it is for the target trt, and onnx is no engine"),
         ("trt", {"precision": "int8", "form": "ort-cpu"}, "form: an engine is always for TensorRT"),
+        ("trt", {"engine": {"batch": 8}}, "engine cannot be {'batch': 8}"),
         ("trt", {"precision": "fp8"}, "there is no precision 'fp8'"),
         ("onnx", {"weights": "missing.safetensors"}, "missing.safetensors"),
     ):

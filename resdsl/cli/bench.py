@@ -66,7 +66,7 @@ def _number(_: click.Context, option: click.Parameter, value: float) -> float:
     "--against", multiple=True, metavar="OTHER", help="Another ONNX model or engine to time beside it; may be repeated."
 )
 @click.option("--provider", type=click.Choice([provider.value for provider in Provider]), default=Provider.CPU.value, show_default=True, help="ONNX models: what computes.")  # fmt: skip
-@click.option("--batch", "batches", type=_Counts(), metavar="N,…", default=None, help="Batch sizes.  [default: the model's own, or 1]")  # fmt: skip
+@click.option("--batch", "batches", type=_Counts(), metavar="N,…", default=None, help="Batch sizes.  [default: what the model is made for, or an engine is best at, or 1]")  # fmt: skip
 @click.option("--threads", type=_Counts(), metavar="N,…", default=None, help="ONNX models: threads of the CPU.  [default: ONNX Runtime's choice]")  # fmt: skip
 @click.option("--cuda-graph", is_flag=True, help="Engines: record and replay what they launch on the GPU.")
 @click.option("--rounds", type=click.IntRange(1, 10_000), help="How often each is timed.  [default: 5 to 25, as --seconds allow]")  # fmt: skip
@@ -103,7 +103,7 @@ def command(
 ) -> None:
     """Time a model: an ONNX model in ONNX Runtime, an engine in TensorRT.
 
-    MODEL is a file that ends in .onnx, or in .engine or .plan, or a SPEC, which is compiled to ONNX first.
+    MODEL is a file that ends in .onnx, or in .engine, .plan or .trt, or a SPEC, which is compiled to ONNX first.
 
     \b
     resdsl bench std/resnet164 --network preact164 --batch 1,8,64 --threads 1,2

@@ -48,15 +48,15 @@ ONNX_OPTIONS = MODEL_OPTIONS | {"weights", "seed", "compares", "opset", "functio
 @click.command("compile", no_args_is_help=True)
 @click.argument("spec")
 @click.option("--target", "-t", type=click.Choice(list(TARGETS)), required=True, help="What to write.")
-@click.option("-o", "--output", "out", metavar="OUT", help="File to write, - for standard output.  [default: NAME.onnx; text goes to standard output]")  # fmt: skip
+@click.option("-o", "--output", "out", metavar="OUT", help="File to write, - for standard output.  [default: NAME.onnx, NAME.engine; text goes to standard output]")  # fmt: skip
 @network_options
 @weights_options("the initialisation from --seed")
 @pass_options
 @precision_option
 @int8_options
-@click.option("--verify/--no-verify", "compares", default=None, help="ONNX: run the model beside the one without passes before it is written.  [default: up to 256 MiB of weights and 10,000 nodes]")  # fmt: skip
+@click.option("--verify/--no-verify", "compares", default=None, help="ONNX, trt: run the model beside the one without passes before it is written.  [default: up to 256 MiB of weights and 10,000 nodes]")  # fmt: skip
 @click.option("--opset", type=int, help="ONNX opset.  [default: 21, 22 for bf16]")
-@click.option("--functions", is_flag=True, help="ONNX: one model-local function per distinct unit.")
+@click.option("--functions", is_flag=True, help="ONNX, trt: one model-local function per distinct unit.")
 @click.option("--external-data", is_flag=True, help="ONNX: weights in OUT.data, as from 2 GiB of them on.")
 @engine_options()
 def command(
@@ -91,13 +91,18 @@ def command(
     resdsl compile specs/preact1001.resnet --target onnx --weights trained.safetensors
     resdsl compile std/resnet164 --network preact164 -t onnx --precision int8 --calibration images.npy
     resdsl compile std/resnet110 --network resnet110 -p 'shortcut=scale(0.5)' -t json
-    resdsl compile std/resnet50 -t trt --precision fp16 --weights trained.safetensors --batch 1:8:32
+    resdsl compile std/imagenet --network resnet50 -t trt --precision fp16 --weights trained.safetensors --batch 1:8:32
     """
     chosen = TARGETS[target]
     if out == "":
         raise click.UsageError("-o: the name of the output is empty")
     _require_about(chosen, engine)
-    if chosen.name == "trt" and engine.via is not Via.TORCH_MODULE and out not in (None, "-") and not is_engine(out):
+    if engine.tf32 and precision in (Precision.FP16.value, Precision.BF16.value):
+        raise click.UsageError(f"--tf32: this rounds float32, and there is none in {precision}")
+    if chosen.name == "trt" and engine.via is not Via.TORCH_MODULE and out is not None and not is_engine(out):
+        if out == "-":
+            message = "-o -: an engine is checked against a second file beside it, and needs a folder to stand in"
+            raise click.UsageError(message)
         raise click.UsageError(f"-o {out}: name a file that ends in {ENGINES_TEXT}, by which other commands know it")
     require_int8([precision])
     require_images(mean, std, calibration)

@@ -46,8 +46,8 @@ class _Numbers(click.ParamType[Numbers]):
 
 def pass_options(function: F) -> F:
     """-O as `level`, and --passes as `names`."""
-    level = click.option("-O", "level", type=click.IntRange(LEVELS[0], LEVELS[-1]), help=f"ONNX: which passes run; 0 for none.  [default: {DEFAULT_LEVEL}]")  # fmt: skip
-    names = click.option("--passes", "names", metavar="NAME,…", is_flag=False, flag_value=LISTING, callback=_listed, is_eager=True, help="ONNX: these passes, instead of those of a level. Without names: list them.")  # fmt: skip
+    level = click.option("-O", "level", type=click.IntRange(LEVELS[0], LEVELS[-1]), help=f"ONNX, trt: which passes run; 0 for none.  [default: {DEFAULT_LEVEL}]")  # fmt: skip
+    names = click.option("--passes", "names", metavar="NAME,…", is_flag=False, flag_value=LISTING, callback=_listed, is_eager=True, help="ONNX, trt: these passes, instead of those of a level. Without names: list them.")  # fmt: skip
     return level(names(function))
 
 
@@ -62,12 +62,12 @@ def chosen_passes(level: int | None, names: str | None) -> tuple[Pass, ...]:
 
 def precision_option(function: F) -> F:
     """--precision."""
-    return click.option("--precision", type=click.Choice(PRECISIONS), default=Precision.FP32.value, show_default=True, help="ONNX: of weights and activations.")(function)  # fmt: skip
+    return click.option("--precision", type=click.Choice(PRECISIONS), default=Precision.FP32.value, show_default=True, help="ONNX, trt: of weights and activations.")(function)  # fmt: skip
 
 
 def int8_options(function: F) -> F:
     """--calibration, --for as `form`, and those of image_options."""
-    calibration = click.option("--calibration", metavar="PATH", help="ONNX in int8: inputs to measure ranges on; a .npy, .npz or .safetensors file, an image, or a folder of either.")  # fmt: skip
+    calibration = click.option("--calibration", metavar="PATH", help="Int8: inputs to measure ranges on; a .npy, .npz or .safetensors file, an image, or a folder of either.")  # fmt: skip
     form = click.option("--for", "form", type=click.Choice([each.value for each in Form]), default=Form.ORT_CPU.value, show_default=True, help="ONNX in int8: what will run it.")  # fmt: skip
     return calibration(form(image_options(function)))
 

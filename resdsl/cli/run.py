@@ -51,7 +51,7 @@ def command(
 ) -> None:
     """Compute the output of a model: of an ONNX model with ONNX Runtime, of an engine with TensorRT.
 
-    MODEL is an engine if it ends in .engine or .plan, and an ONNX model otherwise. INPUT is a .npy, .npz or .safetensors file, an image, or random[:SEED]. Prints the classes with the greatest output of
+    MODEL is an engine if it ends in .engine, .plan or .trt, and an ONNX model otherwise. INPUT is a .npy, .npz or .safetensors file, an image, or random[:SEED]. Prints the classes with the greatest output of
     each sample, or writes all outputs to OUT.
 
     \b

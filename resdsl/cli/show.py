@@ -27,7 +27,7 @@ SPEC_OPTIONS = ("expanded", "as_paths", "network", "parameters", "root", "max_un
 
 
 @click.command("show", no_args_is_help=True)
-@click.argument("spec")
+@click.argument("spec", metavar="SPEC|ENGINE")
 @click.option("--expanded", is_flag=True, help="Write the network out as .resnet text with nothing implied.")
 @click.option("--paths", "as_paths", is_flag=True, help="Show what the shortcuts do to the signal before training.")
 @click.option("--json", "as_json", is_flag=True, help="The table as JSON.")
@@ -44,7 +44,7 @@ def command(
 ) -> None:
     """Show a network of SPEC: units, shapes, parameters, multiply-accumulates, depth.
 
-    Of an engine, a file that ends in .engine or .plan: what it was made of and for what GPU, and, where it can be loaded, its
+    Of an engine, a file that ends in .engine, .plan or .trt: what it was made of and for what GPU, and, where it can be loaded, its
     layers: which nodes were fused, the kernels of convolutions, memory.
 
     \b

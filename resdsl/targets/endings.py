@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-ENGINES = (".engine", ".plan")
-ENGINES_TEXT = " or ".join(ENGINES)
+ENGINES = (".engine", ".plan", ".trt")
+ENGINES_TEXT = f"{', '.join(ENGINES[:-1])} or {ENGINES[-1]}"
 COMPILED = (".onnx", *ENGINES)
 
 

@@ -163,7 +163,11 @@ def _require_fp16_range(float32: Parts, x: NDArray[np.float32], inputs: Inputs) 
         if not largest <= FP16_MAX:
             reaches = f"reaches {largest:.5g}" if math.isfinite(largest) else "is not finite"
             message = f"{value} {reaches} on {said(inputs)}, and fp16 ends at {FP16_MAX:.5g}; nothing is written"
-            raise fail("out-of-range", message, help="write with `--precision bf16`, which has the range of float32")
+            raise fail(
+                "out-of-range",
+                message,
+                help="trained weights stay in range, as do those of `--weights random-calibrated`; or `--precision bf16`, which has that of float32",
+            )
 
 
 def _refuse_passes(network: str, found: Comparison) -> NoReturn:

@@ -74,7 +74,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """size: in bytes, of all files. beside: the name of the second file, if there is one. notes: what was done, and what
+    """size: in bytes, of all that holds the model. beside: the name of the second file, if there is one. notes: what was done, and what
     it changes, a line each.
     """
 

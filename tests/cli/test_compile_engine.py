@@ -48,7 +48,7 @@ def test_an_engine_and_what_stands_beside_it(folder: Path) -> None:
     assert (result.exit_code, result.stdout) == (0, "")
     lines = result.stderr.splitlines()
     engine, beside = Path("m.engine").read_bytes(), Path("m.engine.json").read_text(encoding="utf-8")
-    assert lines[0] == f"m.engine: small, {len(engine) + len(beside):,} bytes, m.engine.json beside it"
+    assert lines[0] == f"m.engine: small, {len(engine):,} bytes, m.engine.json beside it"
     assert re.fullmatch(
         r"  built by TensorRT for RTX [\d.]+ \(TensorRT is not installed\) for GPUs of compute capability 8\.6, 8\.9; "
         r"fp16, batches of 2 to 16, fastest at 4",
@@ -139,10 +139,11 @@ def test_the_name_of_the_engine_follows_from_the_network(folder: Path) -> None:
         (("--timing-cache", "small.resnet"), 2, "small.resnet is read, and small.resnet would replace it"),
         (("--weights", "missing.safetensors"), 1, "missing.safetensors"),
         (("--workspace", "17592186044416"), 2, "is not in the range"),
-        (("--precision", "bf16", "--compute-capability", "7.5"), 2, "--precision bf16 --compute-capability 7.5 with TensorRT for RTX"),
-        (("-o", "m.bin"), 2, "-o m.bin: name a file that ends in .engine or .plan, by which other commands know it"),
+        (("--precision", "bf16", "--compute-capability", "7.5"), 2, "unsupported: --compute-capability 7.5, but in fp16 with TensorRT for RTX, which multiplies"),
+        (("-o", "m.bin"), 2, "-o m.bin: name a file that ends in .engine, .plan or .trt, by which other commands know it"),
         (("-o", "m.engine.json"), 2, "-o m.engine.json: name a file that ends in .engine"),
-        (("-o", "-"), 1, "an engine is checked against a second file beside it"),
+        (("-o", "-"), 2, "-o -: an engine is checked against a second file beside it, and needs a folder to stand in"),
+        (("--tf32", "--precision", "fp16"), 2, "--tf32: this rounds float32, and there is none in fp16"),
         (("-o", "nowhere/m.engine"), 1, "there is no folder"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
@@ -268,3 +269,44 @@ def test_nothing_heavy_loads_for_other_targets() -> None:
         "assert not {'tensorrt', 'tensorrt_rtx', 'torch', 'onnx', 'onnxruntime', 'numpy', 'rich'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@needs_rtx
+def test_an_engine_without_weights_says_so(folder: Path) -> None:
+    result = run("compile", "-t", "trt", "small.resnet", "-o", "m.engine", "--seed", "3")
+    assert "  its weights are the initialisation of seed 3: `--weights` gives others\n" in result.stderr
+    assert "its weights are" not in run(*COMPILE).stderr
+
+
+@needs_rtx
+def test_the_way_through_torch_says_what_is_unsupported_where_there_is_no_torch(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    for via in ("torch", "torch-module"):
+        result = run(*COMPILE, "--via", via)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert f"unsupported: --via {via} with TensorRT for RTX" in result.stderr
+
+
+def test_what_comes_before_the_builder_is_watched_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is not installed")
+    from resdsl.targets.table import Request
+    from resdsl.targets.tensorrt.options import EngineOptions
+    from resdsl.targets.tensorrt.write import PREPARING
+    from resdsl.targets.tensorrt.write import build as build_engine
+
+    seen: list[tuple[str, str]] = []
+
+    class Watcher:
+        def started(self, phase: str, steps: int) -> None:
+            seen.append(("started", phase))
+
+        def stepped(self, phase: str, step: int) -> None:
+            pass
+
+        def finished(self, phase: str) -> None:
+            seen.append(("finished", phase))
+
+    build_engine(Request(build("small.resnet"), engine=EngineOptions(builder=Builder.RTX), watcher=Watcher()))
+    assert seen[:3] == [("started", PREPARING), ("finished", PREPARING), ("started", "Building engine")]

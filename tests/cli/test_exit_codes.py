@@ -156,7 +156,7 @@ WRONG_USE = [
     (("compile", "-t", "nope", "good.resnet", "-o", "out.onnx"), "nope"),
     (
         ("compile", "-t", "trt", "good.resnet", "-o", "out.onnx"),
-        "-o out.onnx: name a file that ends in .engine or .plan",
+        "-o out.onnx: name a file that ends in .engine, .plan or .trt",
     ),
     (("compile", "-t", "torch", "good.resnet", "-o", "out.onnx", "--weights", "w.pt"), "a torch file holds no weights"),
     (("compile", "-t", "json", "good.resnet", "--opset", "21"), "--opset: a json file holds no weights and no ONNX"),

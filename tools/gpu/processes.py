@@ -52,7 +52,7 @@ def run(plan: Plan, report: Report) -> None:
             for task in tasks:
                 report.add(Skipped(part, str(task), NO_TIME))
             return
-        print(f"{part}: {family}, {plan.left:.0f} s …", file=sys.stderr, flush=True)
+        print(f"{part}: {family}, at most {plan.left:.0f} s …", file=sys.stderr, flush=True)
         ended = _process(replace(plan, tasks=tasks), report)
         what = str(ended.begun[-1]) if ended.begun else f"{family}: all"
         if ended.is_stopped:

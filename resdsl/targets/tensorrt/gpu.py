@@ -29,11 +29,15 @@ def require_gpu(what: str) -> Gpu:
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
-        message = f"{what} needs PyTorch, which holds its memory on the GPU"
-        raise fail("missing-library", message, help="pip install 'resdsl[torch]'") from None
+        message = f"{what} needs an NVIDIA GPU, and PyTorch, which holds its memory there and is not installed"
+        raise fail("missing-library", message, help="on a machine with a GPU: pip install 'resdsl[torch]'") from None
     if not torch.version.cuda:
         message = f"{what} needs an NVIDIA GPU, and this PyTorch ({torch.__version__}) computes without CUDA"
-        raise fail("missing-gpu", message, help="on a machine with one, `pip install torch` brings a build with CUDA")
+        raise fail(
+            "missing-gpu",
+            message,
+            help="on a machine with one: `pip install --force-reinstall torch`, which brings a build with CUDA on Linux",
+        )
     try:
         torch.cuda.init()
         index = torch.cuda.current_device()

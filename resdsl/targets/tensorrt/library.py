@@ -79,11 +79,9 @@ def library(builder: Builder) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name != builder.module:
             raise _not_loaded(builder, error) from None
-        raise fail(
-            "missing-library",
-            f"this needs {builder.title}, which is not installed",
-            help=f"pip install '{builder.extra}'",
-        ) from None
+        where = ", on a machine with an NVIDIA GPU" if builder is Builder.TENSORRT else ""
+        message = f"this needs {builder.title}, which is not installed"
+        raise fail("missing-library", message, help=f"pip install '{builder.extra}'{where}") from None
     except (ImportError, OSError) as error:
         raise _not_loaded(builder, error) from None
 

@@ -51,11 +51,6 @@ FEATURES = (
     Feature("--precision fp16", lambda _, precision: precision is Precision.FP16),
     Feature("--precision bf16", lambda _, precision: precision is Precision.BF16),
     Feature(
-        "--precision bf16 --compute-capability 7.5",
-        lambda options, precision: precision is Precision.BF16 and "7.5" in options.compute_capabilities,
-        {Way.RTX: No("has no bf16 there", "`--precision fp16`"), Way.TENSORRT: _HERE, Way.TORCH: _HERE},
-    ),
-    Feature(
         "--precision int8",
         lambda _, precision: precision is Precision.INT8,
         {Way.TORCH: No("is given a module without integers", _BY_ONNX)},
@@ -64,6 +59,15 @@ FEATURES = (
     Feature("--tf32", lambda options, _: options.tf32),
     Feature("--workspace", lambda options, _: options.workspace is not None),
     Feature("--optimization-level", lambda options, _: options.level is not None),
+    Feature(
+        "--compute-capability 7.5, but in fp16",
+        lambda options, precision: precision is not Precision.FP16 and "7.5" in options.compute_capabilities,
+        {
+            Way.TENSORRT: _HERE,
+            Way.TORCH: _HERE,
+            Way.RTX: No("multiplies matrices in fp16 alone there", "`--precision fp16`"),
+        },
+    ),
     Feature(
         "--compute-capability",
         lambda options, _: bool(options.compute_capabilities),
@@ -95,7 +99,7 @@ FEATURES = (
     Feature(
         "--timing-cache",
         lambda options, _: options.timing_cache is not None,
-        {Way.RTX: No("times nothing while it builds", "no cache: an RTX engine is built in seconds")},
+        {Way.RTX: No("times nothing while it builds", "no cache: there is nothing to keep")},
     ),
 )
 

@@ -17,7 +17,7 @@ from resdsl.targets.onnx_compile import compile_onnx
 from resdsl.targets.onnx_notes import notes, pass_lines
 from resdsl.targets.onnx_operators import extents
 from resdsl.targets.onnx_proof import prove
-from resdsl.targets.precision import Form
+from resdsl.targets.precision import Form, Precision
 from resdsl.targets.tensorrt.build import build_engine
 from resdsl.targets.tensorrt.gpu import Gpu, current_device, require_gpu
 from resdsl.targets.tensorrt.library import Choice, choose, require_builder, version
@@ -30,6 +30,9 @@ from resdsl.weights import network_weights
 if TYPE_CHECKING:
     from resdsl.network.initial import Weights
     from resdsl.targets.table import Output, Request, Written
+
+PREPARING = "Preparing the model"
+"""What a watcher is told of what comes before the builder: weights, passes, the comparison."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +57,25 @@ def emit_engine(request: Request, output: Output) -> Written:
         raise fail("no-sidecar", message, help="`resdsl compile -o NAME.engine` and `resdsl.compile_file` write both")
     name, beside = output.beside(SIDECAR_SUFFIX)  # before the build, which may take minutes, since it may not be there
     built = build(request)
-    size = output.stream.write(built.engine)
-    return Written(size + beside.write(to_json(built.sidecar).encode()), name, built.notes)
+    beside.write(to_json(built.sidecar).encode())
+    return Written(output.stream.write(built.engine), name, built.notes)
 
 
 def build(request: Request) -> Built:
     """The engine of a request, by the builder of its options. Raises SpecError, before any work where it can."""
     options, choice = request.engine, _able(request)
     gpu = require_gpu("building with TensorRT") if choice.builder is Builder.TENSORRT else None
+    watcher = request.watcher or UNWATCHED
+    watcher.started(PREPARING, 1)
     weights = network_weights(request.network, request.weights, request.seed)
     engine, told = (_through_onnx if options.via is Via.ONNX else _through_torch)(request, weights, choice.builder)
     sidecar = _sidecar(request, weights, engine, choice.builder, gpu)
-    return Built(engine, sidecar, (_by(sidecar, choice.reason), *told))
+    made = (
+        [f"its weights are the initialisation of seed {request.seed}: `--weights` gives others"]
+        if request.weights is None
+        else []
+    )
+    return Built(engine, sidecar, (_by(sidecar, choice.reason), *made, *told))
 
 
 def _able(request: Request) -> Choice:
@@ -78,9 +88,10 @@ def _able(request: Request) -> Choice:
 
 def _emit_module(request: Request, output: Output) -> Written:
     from resdsl.targets.table import Written
-    from resdsl.targets.tensorrt.via_torch import save_through_torch
 
     _able(request)
+    from resdsl.targets.tensorrt.via_torch import save_through_torch  # PyTorch comes with it
+
     weights = network_weights(request.network, request.weights, request.seed)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "module.ep")
@@ -103,8 +114,10 @@ def _through_onnx(request: Request, weights: Weights, builder: Builder) -> tuple
     )
     proof = prove(compiled, request.precision, request.calibration, compares=request.compares)
     told = notes(compiled, request.precision, proof)
+    watcher = request.watcher or UNWATCHED
+    watcher.finished(PREPARING)
     gpu = current_device().index if builder is Builder.TENSORRT else None
-    return build_engine(compiled.parts, builder, request.engine, request.watcher or UNWATCHED, gpu), told
+    return build_engine(compiled.parts, builder, request.engine, watcher, gpu), told
 
 
 def _through_torch(request: Request, weights: Weights, _: Builder) -> tuple[memoryview, tuple[str, ...]]:
@@ -136,7 +149,7 @@ def _sidecar(request: Request, weights: Weights, engine: memoryview, builder: Bu
         parameters=dict(origin.parameters) if origin else {},
         weights_sha256=digest(weights),
         precision=request.precision.value,
-        tf32=options.tf32,
+        tf32=options.tf32 and request.precision in (Precision.FP32, Precision.INT8),
         passes=tuple(each.name for each in request.passes),
         inputs=(Tensor("input", "float32", tuple(extents(request.network.input))),),
         outputs=(Tensor("output" if options.via is Via.ONNX else TORCH_OUTPUT, "float32", _output(request.network)),),

@@ -438,22 +438,22 @@ def test_no_memory_for_a_context(stage: Stage) -> None:
 
 def test_without_the_library(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorrt", None)
-    help = "pip install 'resdsl[trt]'"
+    help = "pip install 'resdsl[trt]', on a machine with an NVIDIA GPU"
     assert error(opened) == f"error[missing-library]: this needs TensorRT, which is not installed\n = help: {help}"
 
 
 def test_without_pytorch(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     said = error(opened)
-    assert said.startswith("error[missing-library]: running small needs PyTorch")
-    assert said.endswith("help: pip install 'resdsl[torch]'")
+    assert said.startswith("error[missing-library]: running small needs an NVIDIA GPU, and PyTorch, which")
+    assert said.endswith("help: on a machine with a GPU: pip install 'resdsl[torch]'")
 
 
 def test_pytorch_without_cuda(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.version, "cuda", None)
     said = error(opened)
     assert said.startswith("error[missing-gpu]: running small needs an NVIDIA GPU, and this PyTorch (")
-    assert "computes without CUDA\n = help: on a machine with one, `pip install torch`" in said
+    assert "computes without CUDA\n = help: on a machine with one: `pip install --force-reinstall torch`" in said
 
 
 @pytest.mark.parametrize(
