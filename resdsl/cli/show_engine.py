@@ -15,7 +15,7 @@ from resdsl.targets.tensorrt.layers import Group, Layer, Summary, read_layers, s
 from resdsl.targets.tensorrt.options import Builder
 from resdsl.targets.tensorrt.sidecar import Sidecar, Tensor, gpus_of, read_engine
 
-ELSEWHERE = ("missing-library", "missing-gpu", "old-driver", "wrong-engine")
+ELSEWHERE = ("missing-library", "old-library", "missing-gpu", "old-driver", "wrong-engine")
 """Codes of what keeps an engine from being loaded on this machine, and is no defect of the engine."""
 SHOWN_NAMES = 3
 """Of the layers of a group, as examples."""

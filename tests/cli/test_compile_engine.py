@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -261,6 +262,31 @@ def test_a_library_that_cannot_be_loaded(monkeypatch: pytest.MonkeyPatch, tmp_pa
         match=r"TensorRT is installed and cannot be loaded: libnvinfer\.so\.11: .*\n = help: pip install --force",
     ):
         library.library(Builder.TENSORRT)
+
+
+@pytest.mark.parametrize(
+    ("builder", "version", "is_taken"),
+    [
+        (Builder.TENSORRT, "10.15.1.29", False),
+        (Builder.TENSORRT, "8.6.1.post1", False),
+        (Builder.TENSORRT, "10.16.0.72", True),
+        (Builder.TENSORRT, "11.4.0.106", True),
+        (Builder.RTX, "1.6.1.120", False),
+        (Builder.RTX, "1.7.1.116", True),
+    ],
+)
+def test_versions(monkeypatch: pytest.MonkeyPatch, builder: Builder, version: str, is_taken: bool) -> None:
+    played = ModuleType(builder.module)
+    played.__dict__["__version__"] = version
+    monkeypatch.setitem(sys.modules, builder.module, played)
+    if is_taken:
+        assert library.library(builder) is played
+        return
+    with pytest.raises(
+        SpecError,
+        match=rf"{builder.title} {version} is installed, and this needs .*\n = help: pip install -U 'resdsl\[",
+    ):
+        library.library(builder)
 
 
 def test_nothing_heavy_loads_for_other_targets() -> None:

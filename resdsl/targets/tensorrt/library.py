@@ -13,6 +13,8 @@ from resdsl.diagnostics import SpecError, fail
 from resdsl.targets.tensorrt.gpu import require_gpu
 from resdsl.targets.tensorrt.options import Builder
 
+OLDEST = {Builder.TENSORRT: (10, 16), Builder.RTX: (1, 7)}
+"""Versions that resdsl works with; TensorRT 11 too."""
 _PLACE = re.compile(r" ?In \w+ at /_src/[^\s)]+")
 _CALL = re.compile(r"^(?:I\w+::\w+|\[\S+\]): ?")
 _BUILDING = "building with TensorRT"
@@ -73,9 +75,9 @@ def is_installed(builder: Builder) -> bool:
 
 
 def library(builder: Builder) -> ModuleType:
-    """Its Python package. Raises SpecError if that is missing, or cannot be loaded."""
+    """Its Python package. Raises SpecError if that is missing, cannot be loaded, or is too old."""
     try:
-        return importlib.import_module(builder.module)
+        found = importlib.import_module(builder.module)
     except ModuleNotFoundError as error:
         if error.name != builder.module:
             raise _not_loaded(builder, error) from None
@@ -84,6 +86,13 @@ def library(builder: Builder) -> ModuleType:
         raise fail("missing-library", message, help=f"pip install '{builder.extra}'{where}") from None
     except (ImportError, OSError) as error:
         raise _not_loaded(builder, error) from None
+    oldest = OLDEST[builder]
+    if tuple(int(part) for part in found.__version__.split(".")[:2]) < oldest:
+        message = (
+            f"{builder.title} {found.__version__} is installed, and this needs {'.'.join(map(str, oldest))} or later"
+        )
+        raise fail("old-library", message, help=f"pip install -U '{builder.extra}'")
+    return found
 
 
 def version(builder: Builder) -> str:
