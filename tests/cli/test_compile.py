@@ -468,7 +468,7 @@ def test_activations_beyond_fp16_write_nothing(folder: Path, more: tuple[str, ..
     result = compiled("--precision", "fp16", *more, weights=weights)
     assert words.search(result.stderr), result.stderr
     refused(
-        folder, "--precision", "fp16", *more, weights=weights, words="help: write with `--precision bf16`, which has"
+        folder, "--precision", "fp16", *more, weights=weights, words="or `--precision bf16`, which has that of float32"
     )
     assert told("--precision", "bf16", *more, weights=weights)[-1].startswith("bf16 is not compared")
     told("--precision", "fp16", "--no-verify", *more, weights=weights)

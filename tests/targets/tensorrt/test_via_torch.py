@@ -58,7 +58,6 @@ ONE_OF_EACH_FILE = {
     "inception_resnet.resnet": "inception_resnet_v2",
     "n_shortcut.resnet": "shortcut2",
     "nf_resnet.resnet": "nf_resnet50",
-    "preact1001.resnet": "preact1001",
     "resnet110.resnet": "gate_exclusive",
     "resnet164.resnet": "preact164",
     "resnext.resnet": "resnext29",
@@ -72,7 +71,9 @@ IN_THE_FAST_LOOP = {"skipinit_16_4", "resnet20", "highway10"}
 
 
 def test_there_is_one_of_each_file() -> None:
-    assert set(ONE_OF_EACH_FILE) == {case.file for case in CASES}
+    assert set(ONE_OF_EACH_FILE) == {case.file for case in CASES} - {
+        "preact1001.resnet"
+    }  # PyTorch takes half a minute for it
 
 
 EXPORTED = [
@@ -83,8 +84,7 @@ EXPORTED = [
 
 @pytest.mark.parametrize("case", EXPORTED)
 def test_the_program_of_a_network_computes_what_the_network_does_in_each_batch_size(case: Case) -> None:
-    network = case.build(full=False)
-    weights = network_weights(network, "random-calibrated")
+    weights = network_weights(network := case.build(full=False), "random-calibrated")
     module = torch_program(network, weights, Precision.FP32, Batch(1, 1, 64), "cpu").module()
     x = random_input(network, 3, seed=1)
     y, rounded = (run_torch(network, weights, x, double=double) for double in (True, False))
