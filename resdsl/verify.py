@@ -24,7 +24,7 @@ from resdsl.targets.table import Request
 from resdsl.targets.tensorrt.options import EngineOptions
 
 if TYPE_CHECKING:  # PyTorch, or onnx, comes with it
-    from resdsl.targets.tensorrt.compare import Computed, OpenEngine
+    from resdsl.targets.tensorrt.compare import Computed
     from resdsl.targets.tensorrt.engine import Engine
 
 Array: TypeAlias = NDArray[np.floating[Any]]
@@ -138,7 +138,7 @@ def verify(
     given = x is not None
     opened = _opened(wanted, network, weights)
     if opened is not None and not given:
-        _require_floats(opened.engine)
+        _require_floats(opened)
     x = random_input(network, batch, seed) if x is None else x
     with np.errstate(all="ignore"):
         run = _Run(network, weights, x, evaluate(network, weights, x.astype(np.float64)))
@@ -148,7 +148,9 @@ def verify(
         torch = [check.error for check in checks if check.target == "torch" and check.error is not None]
         baseline = torch[0] if torch else rounding
         if opened is not None:
-            checks.append(_held(run, opened.computed(run.x), baseline, wanted))
+            from resdsl.targets.tensorrt.compare import computed_by
+
+            checks.append(_held(run, computed_by(opened, run.x), baseline, wanted))
         elif isinstance(wanted.engine, EngineOptions):
             checks += [
                 _engine_check(run, each, baseline, wanted, wanted.engine, given=given) for each in wanted.engines
@@ -295,7 +297,7 @@ def _on_calibration(run: _Run, wanted: Wanted) -> tuple[_Run, str]:
     return found, f"on {len(x)} of its calibration inputs"
 
 
-def _opened(wanted: Wanted, network: Network, weights: Weights) -> OpenEngine | None:
+def _opened(wanted: Wanted, network: Network, weights: Weights) -> Engine | None:
     """The engine in a file, if one is wanted. Raises SpecError before anything is computed, also where none can be built."""
     match wanted.engine:
         case None:

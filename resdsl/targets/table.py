@@ -115,28 +115,14 @@ def _torch(request: Request, output: Output) -> Written:
 
 
 def _onnx(request: Request, output: Output) -> Written:
-    from resdsl.targets.onnx_compile import compile_onnx
     from resdsl.targets.onnx_file import write_model, write_model_beside
-    from resdsl.targets.onnx_notes import notes
-    from resdsl.targets.onnx_proof import prove
+    from resdsl.targets.onnx_request import proven
     from resdsl.weights import network_weights
 
     beside = _weights_beside(request, output)
     _require_memory(request.network)
     weights = network_weights(request.network, request.weights, request.seed)
-    compiled = compile_onnx(
-        request.network,
-        weights,
-        request.passes,
-        opset=request.opset,
-        functions=request.functions,
-        precision=request.precision,
-        calibration=request.calibration,
-        form=request.form,
-        metadata=request.metadata(),
-    )
-    proof = prove(compiled, request.precision, request.calibration, compares=request.compares)
-    told = notes(compiled, request.precision, proof)
+    compiled, told = proven(request, weights)
     if beside is None:
         return Written(write_model(compiled.parts, output.stream), notes=told)
     name, data = beside(DATA_SUFFIX)

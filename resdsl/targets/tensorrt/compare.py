@@ -49,32 +49,26 @@ def require_engines(options: EngineOptions, precisions: Sequence[Precision]) -> 
 def computed_by_built(request: Request, x: NDArray[np.float32]) -> Computed:
     """Builds the engine of a request and computes the outputs of x, (n, *input). Raises SpecError."""
     built = build(request)
-    return OpenEngine(Engine.from_bytes(built.engine, built.sidecar)).computed(x)
+    return computed_by(Engine.from_bytes(built.engine, built.sidecar), x)
 
 
-@dataclass(frozen=True, slots=True)
-class OpenEngine:
-    """An engine that computes outputs to compare."""
+def computed_by(engine: Engine, x: NDArray[np.float32]) -> Computed:
+    """The outputs of x, (n, *input), in batches that the engine takes."""
+    import torch
 
-    engine: Engine
-
-    def computed(self, x: NDArray[np.float32]) -> Computed:
-        """The outputs of x, (n, *input), in batches that the engine takes."""
-        import torch
-
-        least, best, _ = self.engine.sidecar.batch
-        found: list[NDArray[np.float32]] = []
-        for at in range(0, len(x), best):
-            part = x[at : at + best]
-            missing = max(0, least - len(part))
-            filled = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)])
-            found.append(self.engine(torch.from_numpy(filled)).numpy()[: len(part)])
-        sidecar = self.engine.sidecar
-        runtime = f"{sidecar.library.title} {self.engine.version} on {self.engine.gpu.name}"
-        return Computed(np.concatenate(found).astype(np.float64), sidecar, runtime)
+    sidecar = engine.sidecar
+    least, best, _ = sidecar.batch
+    found: list[NDArray[np.float32]] = []
+    for at in range(0, len(x), best):
+        part = x[at : at + best]
+        missing = max(0, least - len(part))
+        filled = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)])
+        found.append(engine(torch.from_numpy(filled)).numpy()[: len(part)])
+    runtime = f"{sidecar.library.title} {engine.version} on {engine.gpu.name}"
+    return Computed(np.concatenate(found).astype(np.float64), sidecar, runtime)
 
 
-def open_engine_of(path: str, origin: Origin, network: Network, weights: Weights, seed: int) -> OpenEngine:
+def open_engine_of(path: str, origin: Origin, network: Network, weights: Weights, seed: int) -> Engine:
     """The engine in a file, which has to be built from this network with these weights. Raises SpecError.
 
     seed: of the initial weights, which an engine that was compiled without weights has.
@@ -86,4 +80,4 @@ def open_engine_of(path: str, origin: Origin, network: Network, weights: Weights
         if sidecar.weights_sha256 == digest(initial_weights(network, seed)):
             help = f"it was compiled without weights: `--weights {INITIAL}`"
         raise fail("wrong-engine", f"{path} was built with other weights than these", help=help)
-    return OpenEngine(Engine.from_bytes(data, sidecar, name=path))
+    return Engine.from_bytes(data, sidecar, name=path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,10 +13,9 @@ from resdsl._version import __version__
 from resdsl.diagnostics import fail
 from resdsl.network.network import Network
 from resdsl.network.shapes import chain_output
-from resdsl.targets.onnx_compile import compile_onnx
-from resdsl.targets.onnx_notes import notes, pass_lines
+from resdsl.targets.onnx_notes import pass_lines
 from resdsl.targets.onnx_operators import extents
-from resdsl.targets.onnx_proof import prove
+from resdsl.targets.onnx_request import proven
 from resdsl.targets.precision import Form, Precision
 from resdsl.targets.tensorrt.build import build_engine
 from resdsl.targets.tensorrt.gpu import Gpu, current_device, require_gpu
@@ -102,18 +101,7 @@ def _emit_module(request: Request, output: Output) -> Written:
 
 
 def _through_onnx(request: Request, weights: Weights, builder: Builder) -> tuple[memoryview, tuple[str, ...]]:
-    compiled = compile_onnx(
-        request.network,
-        weights,
-        request.passes,
-        opset=request.opset,
-        functions=request.functions,
-        precision=request.precision,
-        calibration=request.calibration,
-        form=Form.TENSORRT,
-    )
-    proof = prove(compiled, request.precision, request.calibration, compares=request.compares)
-    told = notes(compiled, request.precision, proof)
+    compiled, told = proven(replace(request, form=Form.TENSORRT), weights)
     watcher = request.watcher or UNWATCHED
     watcher.finished(PREPARING)
     gpu = current_device().index if builder is Builder.TENSORRT else None
