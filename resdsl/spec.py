@@ -125,6 +125,15 @@ def build(
     return lower_network(declaration, _arguments(module, declaration, parameters or {}, options), options.max_units)
 
 
+def parameter_names(
+    spec: str | os.PathLike[str] | Source, network: str | None = None, options: Options = Options()
+) -> tuple[str, ...]:
+    """The parameters that `build` takes for this network; a JSON document has none. Raises SpecError."""
+    if _is_document(spec):
+        return ()
+    return tuple(parameters_of(choose_network(open_spec(spec, options), network)))
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """What a network was made of.

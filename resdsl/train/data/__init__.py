@@ -1,0 +1,1 @@
+"""Data to train on: readers of the formats that people have."""
