@@ -11,7 +11,7 @@ TEST_EVERY = 5
 
 
 def digits() -> Arrays:
-    """1,437 images to train on and 360 to test with, every fifth of the set's own order; 16 levels of grey as 0 to 255."""
+    """1,438 images to train on and 359 to test with, every fifth of the set's own order; 16 levels of grey as 0 to 255."""
     try:
         from sklearn.datasets import load_digits
     except ModuleNotFoundError as error:
