@@ -111,7 +111,7 @@ class Resident:
         inside = ((y >= 0) & (y < height))[:, :, None] & ((x >= 0) & (x < width))[:, None, :]
         y, x = y.clamp(0, height - 1), x.clamp(0, width - 1)
         pixels = self._train.inputs[rows[:, None, None], y[:, :, None], x[:, None, :]]
-        if self._mean.shape[0] == 1:
+        if self._mean.shape[:2] == (1, 1):
             return self._normalised(pixels) * inside[..., None]
         mean = self._mean[y[:, :, None], x[:, None, :]]
         return (_floats(pixels, self.dtype) - mean) / self._std * inside[..., None]

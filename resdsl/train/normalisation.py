@@ -13,6 +13,8 @@ from resdsl.train.recipe import Normalise
 
 BLOCK = 4096
 """Inputs that are turned into float64 at once."""
+CONSTANT = 1e-6
+"""Of the mean: a smaller deviation is what rounding leaves of none."""
 PUBLISHED = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 """ImageNet's channels over its training set, as torchvision's and timm's weights have them."""
 
@@ -43,8 +45,8 @@ def normalisation(data: Dataset, kind: Normalise) -> Normalisation:
             mean = mean.mean(over)
         case Normalise.PIXEL:
             mean, _ = _moments(data.train)
-            return Normalisation(mean.astype(np.float32), np.ones(spread, np.float32)[:1])
-    std = np.where(std > 0, std, 1.0)
+            return Normalisation(mean.astype(np.float32), np.ones((1,) * axes, np.float32))
+    std = np.where(std > CONSTANT * np.abs(mean), std, 1.0)
     return Normalisation(mean.astype(np.float32).reshape(spread), std.astype(np.float32).reshape(spread))
 
 
