@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
+
+from resdsl.train.execution import Execution
+from resdsl.train.setup import Setup
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Started:
+    """The run's folder stands, and training begins. iteration: steps that were done before, of a run that is resumed."""
+
+    setup: Setup = field(repr=False)
+    execution: Execution
+    run: Path
+    iteration: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,4 +53,4 @@ class Saved:
     path: Path
 
 
-Event: TypeAlias = Logged | Evaluated | Saved
+Event: TypeAlias = Started | Logged | Evaluated | Saved

@@ -18,7 +18,7 @@ from resdsl.train.checkpoint import Best
 from resdsl.train.data.dataset import Arrays, Dataset
 from resdsl.train.data.digits import digits
 from resdsl.train.evaluate import Score
-from resdsl.train.events import Evaluated, Event, Logged
+from resdsl.train.events import Evaluated, Event, Logged, Started
 from resdsl.train.execution import Execution, Precision, Wanted, choose
 from resdsl.train.folder import LAST, NAME, begin, require_same
 from resdsl.train.loop import Intervals, Loop
@@ -35,6 +35,7 @@ LOG_EVERY = 50
 class Result:
     """What became of a run. run: its folder. finished: whether it came to its end; otherwise it can be resumed. score: of the
     last weights on the test set; None if it did not finish. best: the least error on it of all evaluations. history: the log.
+    signal: what ended it before its end.
     """
 
     run: Path
@@ -44,6 +45,7 @@ class Result:
     best: Best | None
     history: tuple[Logged | Evaluated, ...]
     execution: Execution
+    signal: int | None = None
 
 
 def fit(
@@ -80,11 +82,15 @@ def fit(
         _require_shares(made, execution, share)
         loop = _loop(made, execution, place, share, folder, intervals, listener)
         _begin(folder, loop, resume=resume)
+        if share.rank == 0:
+            loop.listener(Started(made, execution, folder, loop.iteration))
         finished = loop.train(stops)
         score = loop.score() if finished else None
         if finished and share.rank == 0:
             checkpoint.write_weights(state_of(loop.module), folder / LAST)
-    return Result(folder, finished, loop.iteration, score, loop.best, tuple(log.history(folder)), execution)
+    return Result(
+        folder, finished, loop.iteration, score, loop.best, tuple(log.history(folder)), execution, stops.signal
+    )
 
 
 def _loop(

@@ -12,6 +12,7 @@ from typing import Any
 from resdsl._version import __version__
 from resdsl.diagnostics import SpecError, fail
 from resdsl.network.document import to_document, to_json
+from resdsl.recorded import normalisation_text
 from resdsl.train.batches import Share
 from resdsl.train.execution import Execution
 from resdsl.train.setup import Setup
@@ -19,6 +20,7 @@ from resdsl.writing import write
 
 NAME = "run.json"
 NETWORK = "network.json"
+NORMALISATION = "normalisation.json"
 BEST, LAST = "best.safetensors", "last.safetensors"
 SHOWN_LINES = 12
 
@@ -36,6 +38,7 @@ def begin(folder: Path, setup: Setup, execution: Execution, share: Share) -> Non
     except OSError as error:
         raise fail("unwritable", f"{folder} cannot be made: {error.strerror or error}") from None
     write(to_json(setup.network).encode(), str(folder / NETWORK))
+    write(f"{normalisation_text(setup.by.mean, setup.by.std)}\n".encode(), str(folder / NORMALISATION))
     write(
         _text(identity(setup) | {"execution": _plain(asdict(execution)), "processes": share.world}), str(folder / NAME)
     )
