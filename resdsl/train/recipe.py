@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from enum import Enum
 from types import MappingProxyType
 
@@ -116,3 +117,74 @@ def recipe_named(name: str) -> Recipe:
             "unknown-recipe", f"there is no recipe {name!r}", help=f"one of {', '.join(RECIPES)}, or a .toml file"
         )
     return RECIPES[name]
+
+
+def recipe_for(data: str) -> Recipe:
+    """The recipe that goes with a data set: its name, or a file's."""
+    return {"cifar10": CIFAR, "cifar100": CIFAR, "imagenet": IMAGENET}.get(data, DIGITS)
+
+
+def require_valid(recipe: Recipe) -> None:
+    """Raises SpecError for numbers that are no recipe's: of a flag, a file, or from Python."""
+    wrong = next((text for holds, text in _demands(recipe) if not holds), None)
+    if wrong is not None:
+        raise fail("wrong-recipe", f"the recipe {recipe.name}: {wrong}")
+    late = next((step for step in recipe.steps if step > recipe.length), None)
+    if late is not None:
+        message = (
+            f"the recipe {recipe.name}: the step at {late:,} comes after the end, {recipe.length:,} {recipe.unit.value}"
+        )
+        help = (
+            f"give `steps` too, or leave `length` alone and train with `--{recipe.unit.value}`, which moves the steps"
+        )
+        raise fail("wrong-recipe", message, help=help)
+
+
+def with_length(recipe: Recipe, length: int) -> Recipe:
+    """The recipe over another length, in its own unit, with its steps and warm-up at the same parts of it."""
+    part = length / recipe.length
+    return replace(
+        recipe,
+        length=length,
+        steps=tuple(round(step * part) for step in recipe.steps),
+        warmup=min(recipe.warmup, round(recipe.warmup * part)),
+    )
+
+
+def lasting(recipe: Recipe, length: int, unit: Unit, per_epoch: int) -> Recipe:
+    """The recipe over a length in either unit, as with_length has it. per_epoch: batches of an epoch."""
+    match recipe.unit, unit:
+        case Unit.ITERATIONS, Unit.EPOCHS:
+            return with_length(recipe, length * per_epoch)
+        case Unit.EPOCHS, Unit.ITERATIONS:
+            steps = tuple(step * per_epoch for step in recipe.steps)
+            counted = replace(recipe, unit=unit, length=recipe.length * per_epoch, steps=steps)
+            return with_length(counted, length)
+        case _:
+            return with_length(recipe, length)
+
+
+def _demands(recipe: Recipe) -> tuple[tuple[bool, str], ...]:
+    """What has to hold, and what is said where it does not."""
+    steps = recipe.steps
+    return (
+        (recipe.batch >= 1, f"`batch` is {recipe.batch}, and a step takes one sample at least"),
+        (recipe.length >= 1, f"`length` is {recipe.length}, and a run has one of its {recipe.unit.value} at least"),
+        (not steps or steps[0] >= 0, f"`steps` has {min(steps, default=0)}, and a run starts at 0"),
+        (sorted(steps) == list(steps), f"`steps` are {', '.join(map(str, steps))}: write them in order"),
+        (_is_above(recipe.rate), f"`rate` is {recipe.rate:g}, and a rate is above 0"),
+        (_is_above(recipe.factor) and recipe.factor <= 1, f"`factor` is {recipe.factor:g}: above 0, and 1 at most"),
+        (recipe.warmup >= 0, f"`warmup` is {recipe.warmup}: 0 for none"),
+        (_is_above(recipe.warmup_rate), f"`warmup_rate` is {recipe.warmup_rate:g}, and a rate is above 0"),
+        (0 <= recipe.momentum < 1, f"`momentum` is {recipe.momentum:g}: from 0 on, and below 1"),
+        (not recipe.nesterov or recipe.momentum > 0, "`nesterov` is a kind of momentum, and `momentum` is 0"),
+        (
+            _is_above(recipe.weight_decay) or recipe.weight_decay == 0,
+            f"`weight_decay` is {recipe.weight_decay:g}: 0 for none",
+        ),
+        (recipe.pad >= 0, f"`pad` is {recipe.pad}: 0 for none"),
+    )
+
+
+def _is_above(number: float) -> bool:
+    return 0 < number < math.inf

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from resdsl import spec as specs
 from resdsl.diagnostics import fail
@@ -15,7 +15,7 @@ from resdsl.source import Source
 from resdsl.spec import Options, Origin, Parameter
 from resdsl.train.data.dataset import Arrays, Dataset
 from resdsl.train.normalisation import Normalisation, normalisation
-from resdsl.train.recipe import Recipe
+from resdsl.train.recipe import Recipe, require_valid
 from resdsl.train.schedule import Schedule, schedule
 
 Spec = str | os.PathLike[str] | Source
@@ -49,6 +49,7 @@ def setup(
     """Parameters `image` and `classes` of the network are set from the data unless they are given. Raises SpecError where network and
     data do not fit.
     """
+    require_valid(recipe)
     given = dict(parameters or {})
     known = specs.parameter_names(spec, network, options)
     shape = data.shape if isinstance(data, Arrays) else None
@@ -66,17 +67,6 @@ def setup(
         normalisation(data, recipe.normalise),
         schedule(recipe, len(data.train)),
         seed,
-    )
-
-
-def with_length(recipe: Recipe, length: int) -> Recipe:
-    """The recipe over another length, in its own unit, with its steps and warm-up at the same parts of it."""
-    part = length / recipe.length
-    return replace(
-        recipe,
-        length=length,
-        steps=tuple(round(step * part) for step in recipe.steps),
-        warmup=min(recipe.warmup, round(recipe.warmup * part)),
     )
 
 
