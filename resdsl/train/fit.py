@@ -23,7 +23,7 @@ from resdsl.train.execution import Execution, Precision, Wanted, choose
 from resdsl.train.folder import LAST, NAME, begin, require_same
 from resdsl.train.loop import Intervals, Loop
 from resdsl.train.model import state_of, training_module
-from resdsl.train.parallel import processes
+from resdsl.train.parallel import own, processes, together
 from resdsl.train.recipe import Recipe, recipe_named
 from resdsl.train.setup import Setup, Spec, setup
 from resdsl.train.stopping import stopping
@@ -72,22 +72,26 @@ def fit(
     the same spec, recipe, data and seed. listener: is told what happens, as it happens. SIGTERM and Ctrl-C end the run after the
     step, with a checkpoint. Raises SpecError.
     """
-    recipe = recipe_named(recipe) if isinstance(recipe, str) else recipe
-    data = digits() if isinstance(data, str) else data
-    made = setup(spec, recipe, data, network=network, parameters=parameters, seed=seed, options=options)
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     folder = Path(run)
     with processes(place) as share, stopping() as stops:
-        execution = choose(wanted, place, share)
-        _require_shares(made, execution, share)
+        with together():
+            recipe = recipe_named(recipe) if isinstance(recipe, str) else recipe
+            data = digits() if isinstance(data, str) else data
+            made = setup(spec, recipe, data, network=network, parameters=parameters, seed=seed, options=options)
+            place = own(place)
+            execution = choose(wanted, place, share)
+            _require_shares(made, execution, share)
         loop = _loop(made, execution, place, share, folder, intervals, listener)
         _begin(folder, loop, resume=resume)
-        if share.rank == 0:
-            loop.listener(Started(made, execution, folder, loop.iteration))
+        with together():
+            if share.rank == 0:
+                loop.listener(Started(made, execution, folder, loop.iteration))
         finished = loop.train(stops)
         score = loop.score() if finished else None
-        if finished and share.rank == 0:
-            checkpoint.write_weights(state_of(loop.module), folder / LAST)
+        with together():
+            if finished and share.rank == 0:
+                checkpoint.write_weights(state_of(loop.module), folder / LAST)
     return Result(
         folder, finished, loop.iteration, score, loop.best, tuple(log.history(folder)), execution, stops.signal
     )
@@ -102,10 +106,11 @@ def _loop(
     intervals: Intervals | None,
     listener: Callable[[Event], None] | None,
 ) -> Loop:
-    module = training_module(made.network, initial_weights(made.network, made.seed), execution, device)
     if intervals is None:
         intervals = Intervals(min(LOG_EVERY, made.schedule.per_epoch), made.schedule.per_epoch)
-    batches = _batches(made, execution, device, share)
+    with together():
+        module = training_module(made.network, initial_weights(made.network, made.seed), execution, device)
+        batches = _batches(made, execution, device, share)
     return Loop(made, module, batches, execution, intervals, folder, listener or (lambda event: None), share)
 
 
@@ -117,17 +122,22 @@ def _batches(made: Setup, execution: Execution, device: torch.device, share: Sha
 
 
 def _begin(folder: Path, loop: Loop, *, resume: bool) -> None:
-    """A new folder, or the run that stands in it, from its newest checkpoint on."""
-    if not resume or not (folder / NAME).is_file():
+    """A new folder, or the run that stands in it, from its newest checkpoint on. The first process alone reads and writes it."""
+    with together():
         if loop.share.rank == 0:
-            begin(folder, loop.setup, loop.execution, loop.share)
+            _open(folder, loop, resume=resume)
+    loop.follow()
+
+
+def _open(folder: Path, loop: Loop, *, resume: bool) -> None:
+    if not resume or not (folder / NAME).is_file():
+        begin(folder, loop.setup, loop.execution, loop.share)
         return
-    require_same(folder, loop.setup)
+    require_same(folder, loop.setup, loop.share)
     found = checkpoint.checkpoints(folder)
     if found:
         loop.restore(checkpoint.read(found[-1]))
-    if loop.share.rank == 0:
-        log.restart(folder, log.history(folder, loop.iteration))
+    log.restart(folder, log.history(folder, loop.iteration))
 
 
 def _require_shares(made: Setup, execution: Execution, share: Share) -> None:

@@ -39,29 +39,29 @@ def begin(folder: Path, setup: Setup, execution: Execution, share: Share) -> Non
         raise fail("unwritable", f"{folder} cannot be made: {error.strerror or error}") from None
     write(to_json(setup.network).encode(), str(folder / NETWORK))
     write(f"{normalisation_text(setup.by.mean, setup.by.std)}\n".encode(), str(folder / NORMALISATION))
-    write(
-        _text(identity(setup) | {"execution": _plain(asdict(execution)), "processes": share.world}), str(folder / NAME)
-    )
+    write(_text(identity(setup, share) | {"execution": _plain(asdict(execution))}), str(folder / NAME))
 
 
-def require_same(folder: Path, setup: Setup) -> None:
+def require_same(folder: Path, setup: Setup, share: Share = Share()) -> None:
     """Raises SpecError, with the difference, if the run in the folder is not of this setup."""
-    before, now = about(folder), identity(setup)
+    before, now = about(folder), identity(setup, share)
     if network_of(folder) != json.loads(json.dumps(to_document(setup.network))):
         raise _other(folder, "another network", (folder / NETWORK).read_text("utf-8"), to_json(setup.network))
     for name, value in now.items():
         if before.get(name) != value:
-            raise _other(folder, f"another {name}", _lines(before.get(name)), _lines(value))
+            what = "number of processes" if name == "processes" else name
+            raise _other(folder, f"another {what}", _lines(before.get(name)), _lines(value))
 
 
-def identity(setup: Setup) -> dict[str, Any]:
-    """What makes two runs the same, bit for bit on one machine."""
+def identity(setup: Setup, share: Share = Share()) -> dict[str, Any]:
+    """What makes two runs the same, bit for bit on one machine. Norms see each process's part of a batch by itself."""
     recipe = _plain(asdict(setup.recipe))
     return {
         "network": setup.network.name,
         "recipe": recipe,
         "data": {"name": setup.data.name, "classes": list(setup.data.classes), "sha256": setup.data.fingerprint},
         "seed": setup.seed,
+        "processes": share.world,
     }
 
 

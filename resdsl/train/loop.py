@@ -18,7 +18,7 @@ from resdsl.train.events import Evaluated, Event, Logged, Saved
 from resdsl.train.execution import Execution
 from resdsl.train.model import is_random, state_of
 from resdsl.train.order import Stream, generator
-from resdsl.train.parallel import alike, distributed, summed
+from resdsl.train.parallel import alike, distributed, from_first, summed, together
 from resdsl.train.setup import Setup
 from resdsl.train.step import Captured, Meter, Step
 
@@ -62,12 +62,12 @@ class Loop:
 
     def state(self) -> State:
         """Waits for the device, and for the other processes. The tensors are those that the next step changes."""
-        loss, wrong, seen = summed(self.step.sums.clone()).tolist()
+        loss, wrong, seen = summed(self.step.sums).tolist()
         meter = Meter(loss, round(wrong), round(seen))
         return State(self.iteration, self.seconds, meter, self.best, state_of(self.module), self.step.momentum())
 
     def restore(self, state: State) -> None:
-        """Goes on from there."""
+        """Goes on from there. Of several processes, one does: `follow` tells the others."""
         with torch.no_grad():
             for name, tensor in state_of(self.module).items():
                 tensor.copy_(state.weights[name])
@@ -76,6 +76,12 @@ class Loop:
             if self.share.rank == 0:  # they are added up over the processes when they are read
                 self.step.sums.copy_(torch.tensor([state.meter.loss, state.meter.wrong, state.meter.seen]))
         self.iteration, self.seconds, self.best = state.iteration, state.seconds, state.best
+
+    def follow(self) -> None:
+        """All processes go on from where the first one is."""
+        self.iteration, best = from_first((self.iteration, self.best and (self.best.iteration, self.best.error)))
+        self.best = best and Best(*best)
+        alike([*state_of(self.module).values(), *self.step.momentum().values()])
 
     def train(self, stops: Callable[[], bool]) -> bool:
         """Runs to the end, or until `stops`, which is asked after each step. Whether it came to the end."""
@@ -93,12 +99,13 @@ class Loop:
 
     def save(self) -> None:
         state = self.state()
-        if self.share.rank == 0:
-            path = checkpoint.save(state, self.run, self.intervals.keep)
-            self.listener(Saved(self.iteration, path))
+        with together():
+            if self.share.rank == 0:
+                path = checkpoint.save(state, self.run, self.intervals.keep)
+                self.listener(Saved(self.iteration, path))
 
     def score(self) -> Score:
-        alike(self.module)
+        alike(self.module.buffers())
         classes = len(self.setup.data.classes)
         return evaluate(self.module, self.batches, self.execution, self.device, classes)
 
@@ -118,7 +125,7 @@ class Loop:
             self._evaluate(epoch)
 
     def _log(self, epoch: int) -> None:
-        loss, wrong, seen = summed(self.step.sums.clone()).tolist()
+        loss, wrong, seen = summed(self.step.sums).tolist()
         self.step.sums.zero_()
         now = time.perf_counter()
         took, self._since = now - self._since, now
@@ -132,12 +139,14 @@ class Loop:
         if is_best:
             self.best = Best(self.iteration, score.error)
         self._tell(Evaluated(self.iteration, epoch, score.loss, score.error, is_best))
-        if self.share.rank == 0 and is_best:
-            checkpoint.write_weights(state_of(self.module), self.run / "best.safetensors")
+        with together():
+            if self.share.rank == 0 and is_best:
+                checkpoint.write_weights(state_of(self.module), self.run / "best.safetensors")
         self.save()
         self._since = time.perf_counter()
 
     def _tell(self, event: Event) -> None:
-        if self.share.rank == 0:
-            log.append(self.run, event)
-            self.listener(event)
+        with together():
+            if self.share.rank == 0:
+                log.append(self.run, event)
+                self.listener(event)

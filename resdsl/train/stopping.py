@@ -15,10 +15,12 @@ from resdsl.signals import ENDING
 
 ASKED_EVERY = 10
 """Steps between two times that several processes agree on stopping."""
+WARNING = tuple(getattr(signal, name) for name in ("SIGUSR1",) if hasattr(signal, name))
+"""What schedulers are asked to send some time before the end: `sbatch --signal=USR1@120`."""
 
 
 class Stopping:
-    """Whether to stop: asked after each step. signal: the one that came, None before."""
+    """Whether to stop: asked after each step. signal: the first one that came, None before."""
 
     def __init__(self) -> None:
         self.signal: int | None = None
@@ -30,26 +32,32 @@ class Stopping:
             return self.signal is not None
         if self._steps % ASKED_EVERY:
             return False
-        came = torch.tensor(self.signal or 0, device="cuda" if dist.get_backend() == "nccl" else "cpu")
-        dist.all_reduce(came, dist.ReduceOp.MAX)
+        came = torch.tensor(self.signal or 0)
+        dist.all_reduce(came, dist.ReduceOp.MAX)  # on the CPU, for which no process waits for its GPU
         self.signal = int(came) or None
         return self.signal is not None
+
+    def alone(self) -> bool:
+        """Whether to stop in the middle of an evaluation: several processes end it together, and stop at a step."""
+        return self.signal is not None and not dist.is_initialized()
 
 
 @contextmanager
 def stopping() -> Generator[Stopping]:
-    """Ctrl-C, SIGTERM and SIGHUP stop at the next step inside; a second one ends the program at once, as ever.
+    """Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 stop at the next step inside. Ctrl-C after any of them ends the program at once, as
+    ever; the others, which schedulers send in a row, do no more.
 
     Outside of the main thread, where Python sets no handlers, nothing stops.
     """
     stops = Stopping()
-    numbers = (signal.SIGINT, *ENDING) if threading.current_thread() is threading.main_thread() else ()
+    numbers = (signal.SIGINT, *ENDING, *WARNING) if threading.current_thread() is threading.main_thread() else ()
     before = {number: signal.getsignal(number) for number in numbers if signal.getsignal(number) is not signal.SIG_IGN}
 
     def stop(number: int, _: FrameType | None) -> None:
-        stops.signal = number
-        for each, handler in before.items():
-            signal.signal(each, handler)
+        if stops.signal is None:
+            stops.signal = number
+        if signal.SIGINT in before:
+            signal.signal(signal.SIGINT, before[signal.SIGINT])
 
     for number in before:
         signal.signal(number, stop)
