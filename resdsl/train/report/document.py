@@ -28,7 +28,6 @@ def document(facts: Facts) -> dict[str, Any]:
             "parameters": facts.network.costs.parameters,
             "macs": facts.network.costs.macs,
         },
-        "environment": asdict(facts.environment),
         "iteration": facts.iteration,
         "seconds": _finite(facts.seconds),
         "samples_per_second": _finite(facts.samples_per_second),

@@ -2,37 +2,19 @@
 
 from __future__ import annotations
 
-import platform
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from resdsl import spec
-from resdsl._version import __version__
 from resdsl.analysis.costs import Summary, summarise
-from resdsl.bench.machine import machine
 from resdsl.diagnostics import fail
 from resdsl.train import log
 from resdsl.train.evaluate import Score
 from resdsl.train.events import Evaluated, Logged
 from resdsl.train.folder import NETWORK, about
-
-
-@dataclass(frozen=True, slots=True)
-class Environment:
-    """What the report was written with and on. gpu: its name; None where there is none."""
-
-    resdsl: str
-    torch: str
-    python: str
-    platform: str
-    cpu: str
-    cores: int
-    gpu: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +35,6 @@ class Facts:
     trained: tuple[Logged, ...]
     tested: tuple[Evaluated, ...]
     score: Score | None
-    environment: Environment
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -108,14 +89,4 @@ def facts(run: Path, score: Score | None) -> Facts:
         tuple(event for event in history if isinstance(event, Logged)),
         tuple(event for event in history if isinstance(event, Evaluated)),
         score,
-        environment(),
-    )
-
-
-def environment() -> Environment:
-    """Of this process."""
-    here = machine()
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return Environment(
-        __version__, torch.__version__, platform.python_version(), here.platform, here.cpu, here.cores, gpu
     )

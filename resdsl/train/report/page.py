@@ -29,12 +29,8 @@ def page(facts: Facts, figures: tuple[str, ...]) -> str:
         ("recipe", f"{_plain(recipe['name'])}: {_recipe(recipe)}"),
         ("seed", str(about["seed"])),
         ("computed", _computed(facts)),
-        (
-            "with",
-            f"resdsl {facts.environment.resdsl}, PyTorch {facts.environment.torch}, Python {facts.environment.python}",
-        ),
-        ("on", _machine(facts)),
     ]
+    rows += _environment(about)
     lines = [f"# {about['network']} on {_plain(data['name'])}", "", "| | |", "|---|---|"]
     lines += [f"| {name} | {text} |" for name, text in rows]
     if CURVES in figures:
@@ -97,10 +93,17 @@ def _computed(facts: Facts) -> str:
     return ", ".join([*words, f"{processes} processes" if processes > 1 else "1 process"]).replace("_", " ")
 
 
-def _machine(facts: Facts) -> str:
-    here = facts.environment
-    cpu = f"{_plain(here.cpu)}, {here.cores} cores"
-    return f"{_plain(here.gpu)}; {cpu}" if here.gpu else f"{cpu}, no GPU"
+def _environment(about: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """As the run recorded it when it began, and how often it went on since."""
+    said = about.get("environment")
+    if not said:
+        return []
+    here = said["machine"]
+    resumed = len(about.get("resumed", ()))
+    times = f"; resumed {resumed} times" if resumed > 1 else "; resumed once" * resumed
+    versions = f"resdsl {said['resdsl']}, PyTorch {said['torch']}, Python {here['python']}"
+    where = f"{_plain(said['device'])}; {_plain(here['cpu'])}, {here['cores']} cores"
+    return [("with", versions), ("on", where), ("started", said["started"] + times)]
 
 
 def _pairs(facts: Facts) -> list[str]:

@@ -45,6 +45,12 @@ def run_folder(folder: Path, events: Iterable[Logged | Evaluated] = (*TRAINED, *
         "seed": 7,
         "execution": {"compile": "none", "graph": False, "precision": "fp32", "channels_last": True, "backend": "inductor"},
         "processes": 2,
+        "environment": {
+            "started": "2026-01-02T03:04:05+00:00", "command": [], "resdsl": "0.1.0", "torch": "2.13.0", "numpy": "2.4.6",
+            "cuda": "", "cudnn": "", "device": "cpu",
+            "machine": {"cpu": "A CPU", "cores": 2, "platform": "Linux", "python": "3.11.7"},
+        },
+        "resumed": [],
     }  # fmt: skip
     (folder / NAME).write_text(json.dumps(about), encoding="utf-8")
     (folder / NETWORK).write_text(to_json(network), encoding="utf-8")

@@ -13,23 +13,15 @@ import pytest
 
 from resdsl.diagnostics import SpecError
 from resdsl.train.events import Evaluated, Logged
-from resdsl.train.report import facts as facts_module
-from resdsl.train.report.document import document
-from resdsl.train.report.facts import Environment, facts
+from resdsl.train.report.facts import facts
 from resdsl.train.report.page import page
 from resdsl.train.report.write import write_report
 from tests.conftest import Golden
 from tests.train.report.runs import TESTED, TRAINED, run_folder, score
 
-HERE = Environment("0.1.0", "2.13.0", "3.11.7", "Linux", "A CPU", 2, None)
 FIGURES = {"curves.svg", "curves.png", "confusion.svg", "confusion.png"}
 TEXTS = {"report.md", "report.json"}
 DOCS = Path(__file__).parents[3] / "docs" / "report.md"
-
-
-@pytest.fixture(autouse=True)
-def _here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(facts_module, "environment", lambda: HERE)
 
 
 def names(folder: Path) -> set[str]:
@@ -69,7 +61,7 @@ def test_the_documented_names_are_those_of_the_document(tmp_path: Path) -> None:
     said = json.loads(write_report(run_folder(tmp_path / "run"), score()).files[1].read_text("utf-8"))
     rows = re.findall(r"^\| `([\w.]+)` \|", DOCS.read_text("utf-8"), re.MULTILINE)
     found = list(said)
-    for name in ("network", "environment", "training", "final", "best"):
+    for name in ("network", "training", "final", "best"):
         found[found.index(name) : found.index(name) + 1] = [f"{name}.{inner}" for inner in said[name]]
     assert rows == found
 
@@ -149,12 +141,18 @@ def test_words_of_users_do_not_break_the_table(tmp_path: Path) -> None:
     assert "a\\|b\\n&lt;c>.npz" in text
 
 
-def test_several_processes_and_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(facts_module, "environment", lambda: replace(HERE, gpu="A GPU"))
+def test_how_it_was_computed(tmp_path: Path) -> None:
     found = facts(run_folder(tmp_path / "run"), score())
     assert "| computed | compile none, precision fp32, channels last, 2 processes |" in page(found, ())
-    assert "| on | A GPU; A CPU, 2 cores |" in page(found, ())
-    assert document(found)["environment"]["gpu"] == "A GPU"
+    for resumed, words in ((1, "resumed once"), (3, "resumed 3 times")):
+        found.about["resumed"][:] = [{}] * resumed
+        assert f"| started | 2026-01-02T03:04:05+00:00; {words} |" in page(found, ())
+
+
+def test_an_environment_that_was_not_recorded(tmp_path: Path) -> None:
+    found = facts(run_folder(tmp_path / "run"), score())
+    del found.about["environment"], found.about["resumed"]
+    assert "| with |" not in page(found, ())
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
