@@ -20,11 +20,11 @@ def peer(library: str, model: str, options: Mapping[str, Any]) -> nn.Module:
             pytest.skip(f"{needed} is not installed: pip install 'resdsl[peers]'")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        _import_torchvision()
+        import_torchvision()
         return _MAKE[library](model)(**options)
 
 
-def _import_torchvision() -> None:
+def import_torchvision() -> None:
     """Wheels of torchvision hold operators compiled for one build of torch, and beside another its import fails where they
     are described. The classification models need none of them: without the descriptions it imports.
     """
