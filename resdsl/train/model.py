@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.utils.checkpoint import checkpoint
 
 from resdsl.network.network import Network, distinct_units, inner_chains, unit_chains
 from resdsl.network.operators import Chain, Dropout, DropPath, Units
 from resdsl.targets.torch_module import torch_module
-from resdsl.train.execution import Compile, Execution, Precision
+from resdsl.train.compiling import compile_parts
+from resdsl.train.execution import Execution, Precision
+from resdsl.train.recompute import recompute
 
 COUNTER = "num_batches_tracked"
-SPECIALISED = 4
-"""Compiled forms of one distinct unit, at most: in training and evaluation, with and without an update of statistics."""
 
 
 def training_module(
@@ -37,17 +35,18 @@ def training_module(
         module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
     else:
         _drop_counters(module)
-    _compile(module, network, execution)
+    units = [unit for _, unit in units_of(module)]
+    compile_parts(module, units, execution)
     if execution.recompute:
-        for _, unit in units_of(module):
-            unit.forward = partial(_recomputed, unit, unit.forward)
+        recompute(units, draws=is_random(network))
     return module
 
 
 def units_of(module: nn.Module) -> list[tuple[str, nn.Module]]:
     """Name and module of every unit that holds no unit, in the order of the network."""
     numbered = [(name, part) for name, part in module.named_modules() if name.rpartition(".")[2].isdecimal()]
-    return [(name, part) for name, part in numbered if not any(_is_inside(other, name) for other, _ in numbered)]
+    following = [name for name, _ in numbered[1:]] + [""] * bool(numbered)  # what a unit holds stands right behind it
+    return [unit for unit, other in zip(numbered, following, strict=True) if not _is_inside(other, unit[0])]
 
 
 def is_random(network: Network) -> bool:
@@ -77,43 +76,6 @@ def autocast(execution: Execution, device: torch.device) -> AbstractContextManag
     if execution.precision is Precision.BF16:
         return torch.autocast(device.type, torch.bfloat16)
     return nullcontext()
-
-
-def _compile(module: nn.Module, network: Network, execution: Execution) -> None:
-    match execution.compile:
-        case Compile.NONE:
-            return
-        case Compile.UNITS:
-            parts = [unit for _, unit in units_of(module)]
-        case Compile.WHOLE:
-            parts = [module]
-    limit = SPECIALISED * max(1, len(distinct_units(network)))
-    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, limit)
-    for part in parts:
-        # Units of one shape share their code: parameters are inputs of what is compiled, not constants.
-        part.forward = torch.compile(part.forward, backend=execution.backend, dynamic=False)
-
-
-def _recomputed(unit: nn.Module, forward: object, x: Tensor) -> Tensor:
-    return checkpoint(forward, x, use_reentrant=False, context_fn=partial(_contexts, unit))
-
-
-def _contexts(unit: nn.Module) -> tuple[AbstractContextManager[object], AbstractContextManager[object]]:
-    """Around the forward pass, and around its second one: there, BatchNorm must not count the batch again."""
-    return nullcontext(), _without_statistics(unit)
-
-
-@contextmanager
-def _without_statistics(unit: nn.Module) -> Generator[None]:
-    """In training mode, norms that track nothing compute the same, and leave their statistics alone."""
-    norms = list(_norms(unit))
-    for norm in norms:
-        norm.track_running_stats = False
-    try:
-        yield
-    finally:
-        for norm in norms:
-            norm.track_running_stats = True
 
 
 def _drop_counters(module: nn.Module) -> None:

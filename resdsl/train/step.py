@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -84,22 +85,16 @@ class Step:
 
 
 class Captured:
-    """A step as one CUDA graph: what it launches is launched at once. Made of a step that has not run; takes batches of one size."""
+    """A step as one CUDA graph: what it launches is launched at once. Takes batches of the example's size. Making it changes
+    nothing of the run: neither weights, statistics, momentum and sums, nor the state of random numbers.
+    """
 
     def __init__(self, step: Step, example: Batch) -> None:
         self._inputs, self._labels = example.inputs.clone(memory_format=torch.preserve_format), example.labels.clone()
         mutable = [*step.module.state_dict().values(), *step.momentum().values(), step.sums]
         before = [tensor.clone() for tensor in mutable]
-        aside = torch.cuda.Stream()
-        aside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(aside):
-            for _ in range(WARM_UP):
-                step.update(self._inputs, self._labels)
-        torch.cuda.current_stream().wait_stream(aside)
-        step.optimiser.zero_grad(set_to_none=True)  # the graph's gradients lie in its own memory
-        self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
-            step.update(self._inputs, self._labels)
+        with torch.random.fork_rng([step.device] if step.device.type == "cuda" else []):
+            self._graph = _captured(lambda: step.update(self._inputs, self._labels), step.optimiser)
         for tensor, value in zip(mutable, before, strict=True):
             tensor.detach().copy_(value)
 
@@ -124,3 +119,22 @@ def sgd(parameters: dict[str, nn.Parameter], recipe: Recipe, rate: Tensor) -> to
     for parameter in parameters.values():
         optimiser.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter, memory_format=torch.preserve_format)
     return optimiser
+
+
+def _captured(update: Callable[[], None], optimiser: torch.optim.Optimizer) -> torch.cuda.CUDAGraph:
+    """The update as a graph, after it ran WARM_UP times: on one stream that is not the default one, as PyTorch asks for.
+
+    What is compiled is compiled then. Gradients are None before, so that the graph makes them in its own memory, anew each time.
+    Errors are this thread's alone: another one may pin memory for the next batches meanwhile.
+    """
+    aside = torch.cuda.Stream()
+    aside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(aside):
+        for _ in range(WARM_UP):
+            update()
+    torch.cuda.current_stream().wait_stream(aside)
+    optimiser.zero_grad(set_to_none=True)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph, stream=aside, capture_error_mode="thread_local"):
+        update()
+    return graph
