@@ -30,8 +30,15 @@ class Recorded:
     std: NDArray[np.float32]
 
     def of(self, inputs: NDArray[np.floating]) -> NDArray[np.float32]:
-        """inputs: (n, *shape) or one sample; pixels from 0 to 1."""
-        return ((inputs - self.mean) / self.std).astype(np.float32)
+        """inputs: (n, *shape) or one sample; pixels from 0 to 1. Raises SpecError for inputs of another shape."""
+        try:
+            found = ((inputs - self.mean) / self.std).astype(np.float32)
+        except ValueError:
+            found = None
+        if found is None or found.shape != inputs.shape:
+            sizes = " x ".join(map(str, np.broadcast_shapes(self.mean.shape, self.std.shape)))
+            raise fail("normalisation", f"the model's normalisation is for {sizes}, and this is {inputs.shape}")
+        return found
 
 
 def normalisation_text(mean: NDArray[np.float32], std: NDArray[np.float32]) -> str:
@@ -55,6 +62,7 @@ def recorded_normalisation(text: str, name: str) -> Recorded:
         mean, std = (_array(document[part]["values"], tuple(document[part]["shape"])) for part in ("mean", "std"))
         if mean.ndim != std.ndim or not (std > 0).all():
             raise ValueError("mean and std do not go together")
+        np.broadcast_shapes(mean.shape, std.shape)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise fail("unreadable", f"the normalisation in {name} cannot be read: {error}") from None
     return Recorded(mean, std)

@@ -20,6 +20,10 @@ COMMANDS = {
     "verify": "Compare every target on the same input.",
     "run": "Compute the output of an ONNX model or an engine.",
     "bench": "Time ONNX models and engines.",
+    "train": "Train a network on data.",
+    "evaluate": "Say what a run, an ONNX model or an engine gets wrong.",
+    "export": "Write what was trained as an ONNX model or an engine, verified.",
+    "reproduce": "Train the networks of the tables of He et al. 2016.",
     "weights": "Convert weights of other libraries.",
     "completion": "Print the shell's completion script.",
 }

@@ -122,6 +122,11 @@ def require_threads(counts: Iterable[int]) -> None:
             raise click.UsageError(f"--threads: {count} are too many for {cores()} cores; give {limit} at most")
 
 
+def are_given(*parameters: str) -> bool:
+    """Whether one of these parameters of the command stands on the command line."""
+    return bool(_given(parameters))
+
+
 def refuse(parameters: Collection[str], why: str) -> None:
     """Wrong use: one of these parameters of the command is given. why: stands behind the option's name."""
     for option in _given(parameters):

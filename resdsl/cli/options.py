@@ -29,6 +29,8 @@ USAGE_CODES = (
     "unsupported-capability",
     "unknown-rule",
     "configuration",
+    "unknown-recipe",
+    "unknown-data",
 )
 """Diagnostics about how the command was called rather than about its input: exit code 2."""
 

@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resdsl._version import __version__
-from resdsl.cli.model_options import Numbers, image_options, refuse, require_images, require_threads
+from resdsl.cli.model_options import Numbers, are_given, image_options, refuse, require_images, require_threads
 from resdsl.cli.options import reporting
 from resdsl.diagnostics import fail
 from resdsl.network.types import Image
 from resdsl.outputs import WRITERS, numbers, written
-from resdsl.samples import Normalisation, is_image, read_array, read_image
+from resdsl.recorded import Recorded, normalisation_of
+from resdsl.samples import UNIT, Normalisation, is_image, read_array, read_image
 from resdsl.targets.endings import is_engine
 from resdsl.targets.model import OpenModel, least_batch, notes_of, open_model, runtime_of
 from resdsl.targets.onnx_provider import Provider
@@ -51,7 +52,8 @@ def command(
 ) -> None:
     """Compute the output of a model: of an ONNX model with ONNX Runtime, of an engine with TensorRT.
 
-    MODEL is an engine if it ends in .engine, .plan or .trt, and an ONNX model otherwise. INPUT is a .npy, .npz or .safetensors file, an image, or random[:SEED]. Prints the classes with the greatest output of
+    MODEL is an engine if it ends in .engine, .plan or .trt, and an ONNX model otherwise. INPUT is a .npy, .npz or .safetensors file, an
+    image, or random[:SEED]. Images are normalised as the model records it, if it does and neither --mean nor --std is given. Prints the classes with the greatest output of
     each sample, or writes all outputs to OUT.
 
     \b
@@ -77,7 +79,8 @@ def command(
             _check_writable(session, out)
         else:
             _check_printable(session)
-        outputs = session.run(session.fitted(_read(session, input, Normalisation(mean, std)), input))
+        recorded = None if are_given("mean", "std") else normalisation_of(session.metadata, model)
+        outputs = session.run(session.fitted(_read(session, input, recorded or Normalisation(mean, std)), input))
         if out is not None:
             write(written(outputs, Path(out).suffix.lower()), out)
             listed = ", ".join(f"{name} {'x'.join(map(str, y.shape))}" for name, y in outputs.items())
@@ -88,7 +91,7 @@ def command(
     click.echo(json.dumps(_document(session, input, scores, best), indent=2) if as_json else _text(scores, best))
 
 
-def _read(session: OpenModel, input: str, normalisation: Normalisation) -> NDArray[np.generic]:
+def _read(session: OpenModel, input: str, normalisation: Recorded | Normalisation) -> NDArray[np.generic]:
     if matched := RANDOM.fullmatch(input):
         return session.random(least_batch(session), int(matched.group(1) or 0))
     path = Path(input)
@@ -96,7 +99,10 @@ def _read(session: OpenModel, input: str, normalisation: Normalisation) -> NDArr
         return read_array(path, session.input.name)
     match session.input.sample:
         case (int(channels), int(height), int(width)):
-            return read_image(path, Image(channels, height, width), normalisation)
+            shape = Image(channels, height, width)
+            if isinstance(normalisation, Recorded):
+                return normalisation.of(read_image(path, shape, UNIT))
+            return read_image(path, shape, normalisation)
         case _:
             message = f"{input} is an image, and {session.name} takes {session.input}, not channels, height and width"
             raise fail("wrong-input", message)

@@ -13,7 +13,7 @@ from resdsl.targets.onnx_session import open_model as open_onnx
 from resdsl.targets.tensorrt.session import EngineSession, open_session
 
 OpenModel: TypeAlias = Session | EngineSession
-"""Both have `name`, `input`, `outputs`, `fitted`, `random`, `run` and `call`. What differs between them is asked for below."""
+"""Both have `name`, `input`, `outputs`, `metadata`, `fitted`, `random`, `run` and `call`. What differs between them is asked for below."""
 
 
 @dataclass(frozen=True, slots=True)

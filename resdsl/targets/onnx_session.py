@@ -51,6 +51,11 @@ class Session:
     outputs: tuple[Port, ...]
     _session: onnxruntime.InferenceSession
 
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """What the model says of itself."""
+        return self._session.get_modelmeta().custom_metadata_map
+
     def fitted(self, x: Array, name: str) -> Array:
         """The array as this model takes it, see Port.fitted. name: where it comes from, for errors."""
         return self.input.fitted(x, name, self.name)

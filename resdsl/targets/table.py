@@ -6,7 +6,7 @@ import io
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, BinaryIO
 
 from resdsl.diagnostics import fail
@@ -38,7 +38,7 @@ class Request:
     calibration: for int8, inputs to measure ranges on, (n, *input); form: whom an int8 model is for. external_data:
     weights in a file beside the model; None for where they do not fit into it. compares: whether the model is run beside
     the one without passes before it is written; None for where that costs little. origin: where the network comes from,
-    for the model's metadata. engine, watcher: of an engine, what it is to be, and who is told how far its build is.
+    for the model's metadata; records: further entries of it. engine, watcher: of an engine, what it is to be, and who is told how far its build is.
     """
 
     network: Network
@@ -54,12 +54,14 @@ class Request:
     external_data: bool | None = None
     compares: bool | None = False
     origin: Origin | None = None
+    records: Mapping[str, str] = field(default_factory=dict[str, str])
     engine: EngineOptions = EngineOptions()
     watcher: Watcher | None = None
 
     def metadata(self) -> dict[str, str]:
         """What a model says of itself: no paths and no times, so that the same request gives the same bytes."""
         entries = {
+            **self.records,
             "resdsl.network": self.network.name,
             "resdsl.precision": self.precision.value,
             "resdsl.passes": ",".join(each.name for each in self.passes),

@@ -1,17 +1,30 @@
-"""What a network gets wrong on a test set."""
+"""What a network gets wrong on a test set: the module in training, what a run left, a model in a file."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from resdsl.train.batches import Batches
-from resdsl.train.execution import Execution
-from resdsl.train.model import autocast, evaluating
+from resdsl.diagnostics import fail
+from resdsl.network.types import Image
+from resdsl.recorded import Recorded
+from resdsl.targets.model import OpenModel, best_batch
+from resdsl.train.batches import Batches, Resident
+from resdsl.train.data.dataset import Arrays, Dataset, Files, Listed, Split
+from resdsl.train.execution import Execution, Precision
+from resdsl.train.model import autocast, evaluating, training_module
+from resdsl.train.normalisation import Normalisation
 from resdsl.train.parallel import summed
+from resdsl.train.recipe import DIGITS
+from resdsl.train.trained import Trained
+
+BATCH = 64
+"""What a model is given that takes any."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,8 +35,17 @@ class Score:
     confusion: torch.Tensor
 
     @property
+    def counts(self) -> list[list[int]]:
+        """The confusion matrix, row by row."""
+        return self.confusion.tolist()
+
+    @property
     def samples(self) -> int:
         return int(self.confusion.sum())
+
+    @property
+    def wrong(self) -> int:
+        return self.samples - int(self.confusion.diagonal().sum())
 
     @property
     def error(self) -> float:
@@ -33,15 +55,89 @@ class Score:
 
 def evaluate(module: nn.Module, batches: Batches, execution: Execution, device: torch.device, classes: int) -> Score:
     """The module's score in evaluation mode, over all processes; sums stay on the device until the end."""
+    with evaluating(module), autocast(execution, device):
+        return _scored(module, batches, device, classes)
+
+
+def evaluate_run(trained: Trained, data: Dataset, device: torch.device, precision: Precision | None = None) -> Score:
+    """What a run's network, in PyTorch, gets wrong on the test set.
+
+    precision: by default the run's own on a GPU, and float32, or float64 if it was trained so, on a CPU. Raises SpecError.
+    """
+    if precision is None:
+        keeps = device.type == "cuda" or trained.precision is Precision.FP64
+        precision = trained.precision if keeps else Precision.FP32
+    execution = Execution(precision=precision)
+    module = training_module(trained.network, trained.weights, execution, device)
+    dtype = torch.float64 if precision is Precision.FP64 else torch.float32
+    shape = trained.network.input
+    batches = evaluation_batches(
+        data, trained.by, shape if isinstance(shape, Image) else None, trained.batch, device, dtype
+    )
+    return evaluate(module, batches, execution, device, len(data.classes))
+
+
+def evaluate_model(model: OpenModel, data: Dataset, by: Recorded) -> Score:
+    """What an ONNX model or an engine gets wrong on the test set. Raises SpecError if it reads or gives something else."""
+    classes, shape = len(data.classes), _shape(model, data)
+    (output, *others) = model.outputs
+    if others or not output.takes((best_batch(model), classes)):
+        listed = ", ".join(map(str, model.outputs))
+        message = f"{model.name} gives {listed}, and {data.name} has {classes:,} classes"
+        raise fail("wrong-data", message)
+    is_open = isinstance(model.input.shape[0], str) and best_batch(model) == 1
+    batches = evaluation_batches(data, by, shape, BATCH if is_open else best_batch(model), torch.device("cpu"))
+
+    def forward(inputs: Tensor) -> Tensor:
+        found = model.run(model.fitted(inputs.contiguous(memory_format=torch.contiguous_format).numpy(), data.name))
+        return torch.from_numpy(np.asarray(found[output.name], np.float64))
+
+    return _scored(forward, batches, torch.device("cpu"), classes)
+
+
+def evaluation_batches(
+    data: Dataset,
+    by: Recorded,
+    shape: Image | None,
+    batch: int,
+    device: torch.device,
+    dtype: torch.dtype = torch.float32,
+) -> Batches:
+    """The test set alone, in batches of one size. shape: what the network reads, where the data are files."""
+    recipe, normalisation = replace(DIGITS, batch=batch), Normalisation(by.mean, by.std)
+    match data:
+        case Arrays(test=test):
+            alone = Arrays(data.name, Split(test.inputs[:1], test.labels[:1]), test, data.classes)
+            return Resident(alone, recipe, normalisation, seed=0, device=device, dtype=dtype)
+        case Files(test=test):
+            from resdsl.train.pictures import Pictures
+
+            if shape is None:
+                raise fail("wrong-data", f"{data.name} has images in files, and the network reads none")
+            alone = Files(data.name, Listed(test.paths[:1], test.labels[:1]), test, data.classes)
+            return Pictures(alone, recipe, normalisation, shape, seed=0, device=device, dtype=dtype)
+
+
+def _scored(forward: Callable[[Tensor], Tensor], batches: Batches, device: torch.device, classes: int) -> Score:
     loss = torch.zeros((), dtype=torch.float64, device=device)
     confusion = torch.zeros(classes * classes, dtype=torch.int64, device=device)
-    with evaluating(module), autocast(execution, device):
-        for batch in batches.evaluation():
-            logits = module(batch.inputs)[: batch.valid]
-            labels = batch.labels[: batch.valid]
-            loss += F.cross_entropy(
-                logits.to(torch.promote_types(logits.dtype, torch.float32)), labels, reduction="sum"
-            )
-            confusion += torch.bincount(labels * classes + logits.argmax(1), minlength=classes * classes)
+    for batch in batches.evaluation():
+        logits = forward(batch.inputs)[: batch.valid]
+        labels = batch.labels[: batch.valid]
+        loss += F.cross_entropy(logits.to(torch.promote_types(logits.dtype, torch.float32)), labels, reduction="sum")
+        confusion += torch.bincount(labels * classes + logits.argmax(1), minlength=classes * classes)
     loss, confusion = summed(loss), summed(confusion).reshape(classes, classes).cpu()
     return Score(float(loss) / int(confusion.sum()), confusion)
+
+
+def _shape(model: OpenModel, data: Dataset) -> Image | None:
+    """What it reads, if that is an image. Raises SpecError if the data are of another shape."""
+    sample = model.input.sample
+    any_batch = replace(model.input, shape=("batch", *sample))
+    if isinstance(data, Arrays) and not any_batch.takes((1, *data.train.inputs.shape[1:])):
+        raise fail("wrong-data", f"{model.name} reads {model.input}, and {data.name} has {data.shape}")
+    match sample:
+        case (int(channels), int(height), int(width)):
+            return Image(channels, height, width)
+        case _:
+            return None

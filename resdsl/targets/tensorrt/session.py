@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,11 @@ class EngineSession:
     @property
     def name(self) -> str:
         return self.engine.name
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """What the engine's sidecar says of its data."""
+        return self.engine.sidecar.records
 
     def fitted(self, x: Array, name: str) -> Array:
         """The array as this engine takes it, see Port.fitted. Raises SpecError, for a batch that it does not take too."""

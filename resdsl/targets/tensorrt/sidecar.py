@@ -7,7 +7,7 @@ import json
 import os
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib import resources
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
@@ -40,7 +40,7 @@ class Sidecar:
     """sha256, size: of the engine's file. builder: the value of a Builder. version: of its library. via, precision, hardware:
     values of Via, Precision, Hardware. batch: least, best, most. weights_sha256: of names and numbers, see `digest`.
     compute_capabilities: of an RTX engine, those named; of another, that of the GPU it was built on. gpu: that one's name.
-    platform: such as linux x86_64. level: None for the builder's own. workspace: MiB, None for all.
+    platform: such as linux x86_64. records: see Request, those of an engine without any are not written. level: None for the builder's own. workspace: MiB, None for all.
     """
 
     sha256: str
@@ -67,6 +67,7 @@ class Sidecar:
     refit: bool = False
     level: int | None = None
     workspace: int | None = None
+    records: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def library(self) -> Builder:
@@ -75,7 +76,10 @@ class Sidecar:
 
 def to_json(sidecar: Sidecar) -> str:
     """The text of the file; the same text for the same sidecar."""
-    return json.dumps({"format": FORMAT, **asdict(sidecar)}, indent=2, ensure_ascii=False) + "\n"
+    document: dict[str, Any] = {"format": FORMAT, **asdict(sidecar)}
+    if not sidecar.records:
+        del document["records"]
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def digest(weights: Mapping[str, NDArray[np.generic]]) -> str:

@@ -150,6 +150,7 @@ def _sidecar(request: Request, weights: Weights, engine: memoryview, builder: Bu
         refit=options.refit,
         level=options.level,
         workspace=options.workspace,
+        records=dict(request.records),
     )
 
 

@@ -55,6 +55,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         "parameters": {"width": "6"},
         "spec_sha256": "a" * 64,
         "outputs": (Tensor("output", "float32", (5,)),),
+        "records": {"resdsl.classes": '["a", "b"]'},
     }
     path = write_engine(tmp_path / "model.plan", **made)
     assert read_engine(path) == (sidecar(**made), b"stand-in")
@@ -64,9 +65,12 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 def test_the_schema_knows_every_field() -> None:
     schema = json.loads(Path(module.__file__).with_name("sidecar.schema.json").read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
-    assert (
-        set(schema["properties"]) == {"format", *(each.name for each in fields(sidecar()))} == set(schema["required"])
-    )
+    assert set(schema["properties"]) == {"format", *(each.name for each in fields(sidecar()))}
+    assert set(schema["properties"]) - set(schema["required"]) == {"records"}
+
+
+def test_an_engine_without_records_has_the_sidecar_that_it_had() -> None:
+    assert "records" not in json.loads(to_json(sidecar()))
 
 
 def test_there_is_no_engine(tmp_path: Path) -> None:

@@ -1,0 +1,139 @@
+"""`resdsl train`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from resdsl.cli.options import read_spec, reporting
+from resdsl.cli.train_options import (
+    DataFlags,
+    ExecutionFlags,
+    RecipeFlags,
+    SpecFlags,
+    data_options,
+    device_option,
+    execution_options,
+    is_first,
+    recipe_options,
+    require_libraries,
+    spec_options,
+)
+
+if TYPE_CHECKING:  # PyTorch comes with them
+    from resdsl.train.events import Event
+    from resdsl.train.fit import Result
+    from resdsl.train.loop import Intervals
+
+LOGS = ("csv", "tensorboard")
+DEFAULT_DATA = "digits"
+
+
+@click.command("train", no_args_is_help=True)
+@click.argument("spec")
+@click.option("-o", "--output", "run", type=click.Path(path_type=Path), required=True, metavar="RUN", help="Folder of the run, a new one.")  # fmt: skip
+@data_options
+@recipe_options
+@spec_options
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the initial weights, the order of the data, its augmentation.")  # fmt: skip
+@execution_options
+@device_option
+@click.option(
+    "--resume", is_flag=True, help="Go on with the run in RUN, if there is one: same spec, recipe, data, seed."
+)
+@click.option("--keep", type=click.IntRange(1), default=2, show_default=True, metavar="N", help="How many checkpoints stand.")  # fmt: skip
+@click.option("--log-every", type=click.IntRange(1), metavar="N", help="Iterations between lines of the log.  [default: 50, an epoch at most]")  # fmt: skip
+@click.option("--evaluate-every", type=click.IntRange(1), metavar="N", help="Iterations between evaluations, each with a checkpoint.  [default: an epoch]")  # fmt: skip
+@click.option("--log", "logs", type=click.Choice(LOGS), multiple=True, help="Also this log, beside log.jsonl; may be repeated.")  # fmt: skip
+def command(
+    spec: str,
+    run: Path,
+    data: DataFlags,
+    recipe: RecipeFlags,
+    which: SpecFlags,
+    seed: int,
+    execution: ExecutionFlags,
+    device: str | None,
+    resume: bool,
+    keep: int,
+    log_every: int | None,
+    evaluate_every: int | None,
+    logs: tuple[str, ...],
+) -> None:
+    """Train a network of SPEC on data, as a recipe says, and leave in the folder RUN what came of it.
+
+    Without --data it trains on scikit-learn's digits, which need no download. SIGTERM and Ctrl-C end the run after the step, with a
+    checkpoint; --resume goes on from there.
+
+    \b
+    resdsl train std/cifar --network preact20 -o runs/try
+    resdsl train std/resnet110 --network preact110 --data cifar10 --root data/ -o runs/preact110
+    resdsl train mine.resnet --data mine.npz --recipe mine.toml --epochs 20 -o runs/mine --resume
+    torchrun --nproc-per-node 8 -m resdsl train std/imagenet --network resnet50 --data imagenet --root data/ -o runs/resnet50
+    """
+    with reporting():
+        require_libraries()
+        from resdsl.train.devices import device_named
+        from resdsl.train.fit import fit
+        from resdsl.train.progress import progress
+
+        place = device_named(device)
+        opened = data.opened(DEFAULT_DATA)
+        chosen = recipe.chosen(opened.name, len(opened.train))
+        with progress() as shown:
+            result = fit(
+                read_spec(spec),
+                chosen,
+                opened,
+                run=run,
+                network=which.network,
+                parameters=which.parameters,
+                seed=seed,
+                wanted=execution.wanted(),
+                device=place,
+                resume=resume,
+                intervals=_intervals(chosen.batch, len(opened.train), log_every, evaluate_every, keep),
+                listener=_together([shown, *_logs(run, logs)]),
+                options=which.options,
+            )
+    if is_first():
+        _conclude(result)
+    if not result.finished:
+        raise SystemExit(128 + (result.signal or 0))
+
+
+def _intervals(batch: int, samples: int, log: int | None, evaluate: int | None, keep: int) -> Intervals:
+    from resdsl.train.fit import LOG_EVERY
+    from resdsl.train.loop import Intervals
+
+    per_epoch = max(1, samples // batch)
+    return Intervals(log or min(LOG_EVERY, per_epoch), evaluate or per_epoch, keep)
+
+
+def _logs(run: Path, names: Sequence[str]) -> list[Callable[[Event], None]]:
+    from resdsl.train.csv_log import CsvLog
+    from resdsl.train.tensorboard import TensorBoard
+
+    kinds: dict[str, Callable[[Path], Callable[[Event], None]]] = {"csv": CsvLog, "tensorboard": TensorBoard}
+    return [kinds[name](run) for name in dict.fromkeys(names)]
+
+
+def _together(listeners: Sequence[Callable[[Event], None]]) -> Callable[[Event], None]:
+    def tell(event: Event) -> None:
+        for listener in listeners:
+            listener(event)
+
+    return tell
+
+
+def _conclude(result: Result) -> None:
+    if not result.finished:
+        click.echo(f"{result.run}: saved at iteration {result.iteration:,}; `--resume` goes on", err=True)
+        return
+    score, best = result.score, result.best
+    words = f"{result.run}: test error {score.error:.2%}, loss {score.loss:.4f}" if score else f"{result.run}: done"
+    least = f"; least {best.error:.2%}, at iteration {best.iteration:,}" if best else ""
+    click.echo(f"{words}{least}")
