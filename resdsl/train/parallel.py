@@ -29,6 +29,8 @@ by gloo; torchrun ends the others itself.
 """
 LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "Read error", "Write error")
 """In what gloo says where a process has ended."""
+AGREED = "agreed by all processes"
+"""An attribute of errors: each process has one, of a block inside this one."""
 
 T = TypeVar("T")
 
@@ -117,19 +119,21 @@ def together() -> Generator[None]:
     """What fails inside in one process ends all: the first that failed raises its error, so that it is said once, and the others
     SystemExit with status 0: with another one, torchrun would end the first before it has said it.
 
-    All processes come here, and inside nothing waits for another process.
+    All processes come here, and inside nothing waits for another process but in a block of this kind.
     """
     error: BaseException | None = None
     try:
         yield
     except BaseException as caught:
         error = caught
-    if dist.is_initialized():
+    if dist.is_initialized() and not hasattr(error, AGREED):
         rank, world = dist.get_rank(), dist.get_world_size()
         first = torch.tensor(world if error is None else rank)
         dist.all_reduce(first, dist.ReduceOp.MIN)
         if int(first) not in (rank, world):
-            raise SystemExit(0) from None
+            error = SystemExit(0)
+        if error is not None:
+            setattr(error, AGREED, True)
     if error is not None:
         raise error
 
