@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from resdsl.network.initial import initial_weights
@@ -44,6 +44,10 @@ unit u(p) {
     shortcut scale(0.5)
     after relu
 }
+"""
+SMALL = """resnet 1
+network n { input 3x8x8 stem conv(3x3, 4) stage 2 * u head avgpool -> linear(10) }
+unit u { branch bn -> relu -> conv(3x3, 4) shortcut identity }
 """
 VECTOR = "resnet 1\nnetwork n { input 12 stage 2 * u head linear(10) }\nunit u { branch bn -> relu -> linear(12) shortcut identity }\n"
 NETWORKS: dict[str, Callable[[], Network]] = {
@@ -111,7 +115,7 @@ def test_compiled_units_change_nothing() -> None:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # used by Inductor itself
 def test_inductor_changes_nothing_but_rounding() -> None:
-    made = NETWORKS["preact"]()
+    made = build(SMALL)
     assert_equal(ours(made, CIFAR, replace(FP64, compile=Compile.UNITS)), plain(made, CIFAR, 1), 1e-9)
 
 
@@ -129,7 +133,8 @@ def test_bf16_is_finite_and_near_with_weights_in_float32(network: str) -> None:
     made = NETWORKS[network]()
     found, expected = ours(made, CIFAR, Execution(precision=Precision.BF16)), plain(made, CIFAR, 1)
     assert found.losses == pytest.approx(expected.losses, rel=0.1)
-    assert_near(found.state, expected.state, 0.25)  # after three steps with 8 bits
+    off = sum(float((found.state[name] - tensor).square().sum()) for name, tensor in expected.state.items())
+    assert off < 0.05**2 * sum(float(tensor.square().sum()) for tensor in expected.state.values())
     assert {tensor.dtype for tensor in found.state.values()} == {torch.float32}
 
 
