@@ -105,7 +105,7 @@ def _of_run(
 def _of_model(target: str, data: DataFlags, run: Path | None, provider: Provider) -> tuple[str, Dataset, Score]:
     from resdsl.targets.model import notes_of, open_model, runtime_of
     from resdsl.train.evaluate import evaluate_model
-    from resdsl.train.trained import notes_on, open_run
+    from resdsl.train.trained import listed, notes_on, open_run
 
     trained = None if run is None else open_run(run)
     if trained is None and data.name is None:
@@ -119,7 +119,7 @@ def _of_model(target: str, data: DataFlags, run: Path | None, provider: Provider
     named = classes_of(model.metadata, target)
     if named is not None and named != opened.classes:
         raise fail(
-            "wrong-data", f"{target} is for the classes {_some(named)}, and {opened.name} has {_some(opened.classes)}"
+            "wrong-data", f"{target} is for the classes {listed(named)}, and {opened.name} has {listed(opened.classes)}"
         )
     for note in (*notes_of(model), *(notes_on(trained, opened) if trained else ())):
         click.echo(note, err=True)
@@ -161,8 +161,3 @@ def _document(target: str, data: Dataset, score: Score) -> dict[str, object]:
         "classes": list(data.classes),
         "confusion": score.counts,
     }
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
-    return f"{', '.join(names[:SHOWN])}{more}"

@@ -208,6 +208,11 @@ def data_options(function: F) -> F:
     return _collapsing(function, _DATA, ("data_name", "data_root"), collapsed)
 
 
+def workers_option(function: F) -> F:
+    """--workers."""
+    return click.option("--workers", type=click.IntRange(0), metavar="N", help="Processes that read images, of data in files.  [default: one a core, 8 at most]")(function)  # fmt: skip
+
+
 def device_option(function: F) -> F:
     """--device."""
     return click.option("--device", metavar="NAME", help="cpu, cuda or cuda:N.  [default: a GPU if there is one]")(

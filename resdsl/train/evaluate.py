@@ -16,7 +16,7 @@ from resdsl.recorded import Recorded
 from resdsl.targets.model import OpenModel, best_batch
 from resdsl.train.batches import Batches, Resident
 from resdsl.train.data.dataset import Arrays, Dataset, Files, Listed, Split
-from resdsl.train.execution import Execution, Precision
+from resdsl.train.execution import Execution, Precision, in_force
 from resdsl.train.model import autocast, evaluating, training_module
 from resdsl.train.normalisation import Normalisation
 from resdsl.train.parallel import summed
@@ -74,7 +74,8 @@ def evaluate_run(trained: Trained, data: Dataset, device: torch.device, precisio
     batches = evaluation_batches(
         data, trained.by, shape if isinstance(shape, Image) else None, trained.batch, device, dtype
     )
-    return evaluate(module, batches, execution, device, len(data.classes))
+    with in_force(execution, device):
+        return evaluate(module, batches, execution, device, len(data.classes))
 
 
 def evaluate_model(model: OpenModel, data: Dataset, by: Recorded) -> Score:

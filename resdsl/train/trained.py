@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from resdsl.train.folder import BEST, LAST, NETWORK, NORMALISATION, about
 from resdsl.weights import fit_weights, network_weights
 
 NAMED = {"best": BEST, "last": LAST}
+SHOWN = 5
+"""Names of classes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,11 +67,17 @@ def open_run(run: Path, weights: str = "best") -> Trained:
 def notes_on(trained: Trained, data: Dataset) -> tuple[str, ...]:
     """What is to be known of these data for this run, a line each. Raises SpecError where they do not fit."""
     if data.classes != trained.classes:
-        here, there = (f"{len(names)} ({', '.join(names[:4])}, …)" for names in (trained.classes, data.classes))
-        raise fail("wrong-data", f"{trained.run} was trained on classes {here}, and {data.name} has {there}")
+        here, there = listed(trained.classes), listed(data.classes)
+        raise fail("wrong-data", f"{trained.run} was trained on the classes {here}, and {data.name} has {there}")
     if data.fingerprint != trained.sha256:
         return (f"{data.name} is not the data that {trained.run} was trained on, or has changed since",)
     return ()
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first of them, and how many more there are."""
+    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+    return f"{', '.join(names[:SHOWN])}{more}"
 
 
 def _weights(run: Path, network: Network, name: str) -> Weights:
