@@ -82,8 +82,8 @@ def command(
 ) -> None:
     """Train the networks of a table of He et al. 2016, Identity Mappings, and print its errors beside those measured.
 
-    Runs that are at their end are not repeated, and one that was interrupted goes on: repeat the command. The paper's
-    setting is CIFAR-10 for 64,000 iterations with 5 seeds: days on a GPU. Digits at a small depth take minutes, and say little of it.
+    Runs that are at their end are not repeated, and one that was interrupted goes on: repeat the command. The paper's setting is
+    CIFAR-10 for 64,000 iterations with 5 seeds. Digits at a small depth take minutes on a CPU, and say little of it.
 
     \b
     resdsl reproduce table2 --data cifar10 --root data/ -o runs
@@ -143,7 +143,8 @@ def _outcomes(
         if isinstance(outcome, Interrupted):
             return done, outcome.signal
         done[trial] = outcome
-        click.echo(f"{count} of {len(left)}: {_named(trial)}: {_said(outcome)}", err=True)
+        clear = "\x1b[K" if _on_terminal() else ""
+        click.echo(f"{clear}{count} of {len(left)}: {_named(trial)}: {_said(outcome)}", err=True)
     return done, None
 
 
@@ -167,7 +168,7 @@ def _on_ray(left: list[Trial], how: How, data: DataFlags, gpus: float) -> Outcom
 
 def _progress(name: str) -> Callable[[Event], None] | None:
     """Where a run stands, in one line of a terminal."""
-    if sys.stderr is None or not sys.stderr.isatty():  # pyright: ignore[reportUnnecessaryComparison]
+    if not _on_terminal():
         return None
     from resdsl.train.events import Evaluated, Logged
 
@@ -182,6 +183,10 @@ def _progress(name: str) -> Callable[[Event], None] | None:
         click.echo(f"\r\x1b[K{name}: iteration {event.iteration:,}, {words}\r", nl=False, err=True)
 
     return tell
+
+
+def _on_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()  # pyright: ignore[reportUnnecessaryComparison]
 
 
 def _show(measured: Measurement, *, as_json: bool) -> None:

@@ -61,7 +61,9 @@ class Facts:
 
     @property
     def seconds(self) -> float:
-        """That steps took, without evaluations and checkpoints: samples of each line over its samples per second."""
+        """That steps took at the speeds of the log's lines: without evaluations and checkpoints, and without what the log leaves out
+        of a speed, as compiling.
+        """
         total, before = 0.0, 0
         for event in self.trained:
             total += (event.iteration - before) * self.about["recipe"]["batch"] / event.samples_per_second

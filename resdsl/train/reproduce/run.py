@@ -45,9 +45,9 @@ def outcome_of(trial: Trial, how: How) -> Outcome | None:
     made = setup(
         variant.spec, how.recipe, how.data, network=variant.network, parameters={"n": trial.row.n}, seed=trial.seed
     )
-    is_shorter = require_same(trial.run, made)
+    is_other_length = require_same(trial.run, made)
     outcome = remembered(trial.run)
-    if is_shorter or (isinstance(outcome, Measured) and outcome.iteration != made.schedule.iterations):
+    if is_other_length or (isinstance(outcome, Measured) and outcome.iteration != made.schedule.iterations):
         return None
     return outcome
 

@@ -13,6 +13,7 @@ import pytest
 
 from resdsl.diagnostics import SpecError
 from resdsl.train.events import Evaluated, Logged
+from resdsl.train.report.document import to_text
 from resdsl.train.report.facts import facts
 from resdsl.train.report.page import page
 from resdsl.train.report.write import write_report
@@ -45,8 +46,7 @@ def test_the_same_run_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_numbers_of_the_document(tmp_path: Path) -> None:
-    report = write_report(run_folder(tmp_path / "run"), score())
-    said = json.loads(report.files[1].read_text("utf-8"))
+    said = json.loads(to_text(facts(run_folder(tmp_path / "run"), score())))
     assert said["run"] == json.loads((tmp_path / "run" / "run.json").read_text("utf-8"))
     assert said["confusion"] == score().confusion.tolist()
     confusion = said["confusion"]
@@ -58,7 +58,7 @@ def test_numbers_of_the_document(tmp_path: Path) -> None:
 
 
 def test_the_documented_names_are_those_of_the_document(tmp_path: Path) -> None:
-    said = json.loads(write_report(run_folder(tmp_path / "run"), score()).files[1].read_text("utf-8"))
+    said = json.loads(to_text(facts(run_folder(tmp_path / "run"), score())))
     rows = re.findall(r"^\| `([\w.]+)` \|", DOCS.read_text("utf-8"), re.MULTILINE)
     found = list(said)
     for name in ("network", "training", "final", "best"):
@@ -78,31 +78,31 @@ def test_a_run_without_evaluation(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("events", [(), TRAINED[:1], TESTED[:1]])
 def test_short_logs(tmp_path: Path, events: tuple[Logged | Evaluated, ...]) -> None:
-    report = write_report(run_folder(tmp_path / "run", events), score())
-    assert len(report.files) == 6
-    assert json.loads(report.files[1].read_text("utf-8"))["iteration"] == (20 if events else 0)
+    found = facts(run_folder(tmp_path / "run", events), score())
+    assert json.loads(to_text(found))["iteration"] == (20 if events else 0)
+    assert ("nothing was logged" in page(found, ())) == (not found.trained)
 
 
 @pytest.mark.parametrize("classes", [100, 1000])
 def test_many_classes_have_their_pairs_in_the_text(tmp_path: Path, classes: int) -> None:
-    run = run_folder(tmp_path / "run", classes=classes)
-    report = write_report(run, score(classes, ((7, 90, 3),)))
-    assert "| c7 | c90 | 3 | 10 |" in report.files[0].read_text("utf-8")
-    said = json.loads(report.files[1].read_text("utf-8"))
-    assert (len(said["confusion"]), said["confusion"][7][90]) == (classes, 3)
-    assert len(report.files[1].read_text("utf-8").splitlines()) < classes * 2 + 150
+    found = facts(run_folder(tmp_path / "run", classes=classes), score(classes, ((7, 90, 3),)))
+    assert "| c7 | c90 | 3 | 10 |" in page(found, ())
+    text = to_text(found)
+    confusion = json.loads(text)["confusion"]
+    assert (len(confusion), confusion[7][90]) == (classes, 3)
+    assert len(text.splitlines()) < classes * 2 + 150
 
 
 def test_nothing_wrong(tmp_path: Path) -> None:
-    text = write_report(run_folder(tmp_path / "run"), score(wrong=())).files[0].read_text("utf-8")
+    text = page(facts(run_folder(tmp_path / "run"), score(wrong=())), ())
     assert "Nothing: every sample is called what it is." in text
     assert "**0.00 %** after 60 iterations" in text
 
 
 def test_what_is_not_finite_is_null(tmp_path: Path) -> None:
     events = [Logged(20, 0, 0.1, math.nan, 0.9, 640.0), Evaluated(20, 0, math.inf, 0.9, True)]
-    report = write_report(run_folder(tmp_path / "run", events), replace(score(), loss=math.nan))
-    said = json.loads(report.files[1].read_text("utf-8"), parse_constant=pytest.fail)
+    text = to_text(facts(run_folder(tmp_path / "run", events), replace(score(), loss=math.nan)))
+    said = json.loads(text, parse_constant=pytest.fail)
     assert (said["training"]["loss"], said["best"]["loss"], said["final"]["loss"]) == (None, None, None)
 
 
@@ -135,7 +135,7 @@ def test_words_of_users_do_not_break_the_table(tmp_path: Path) -> None:
     about["data"]["name"] = "a|b\n<c>.npz"
     about["data"]["classes"][3] = "x|y"
     (run / "run.json").write_text(json.dumps(about), encoding="utf-8")
-    text = write_report(run, score()).files[0].read_text("utf-8")
+    text = page(facts(run, score()), ())
     for row in (line for line in text.splitlines() if line.startswith("|")):
         assert len(re.findall(r"(?<!\\)\|", row)) in (3, 5)
     assert "a\\|b\\n&lt;c>.npz" in text
