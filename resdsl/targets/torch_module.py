@@ -23,6 +23,7 @@ from torch import nn
 from resdsl.network.initial import initial_weights
 from resdsl.network.network import Network
 from resdsl.targets.torch_source import torch_source
+from resdsl.weights.convert import COUNTER
 
 
 def torch_module(network: Network, weights: Mapping[str, NDArray[np.float32]] | None = None) -> nn.Module:
@@ -30,13 +31,8 @@ def torch_module(network: Network, weights: Mapping[str, NDArray[np.float32]] | 
     weights = initial_weights(network) if weights is None else weights
     with torch.random.fork_rng(devices=[]):  # the source draws weights of its own, which must not move the user's seed
         module = _network_class(torch_source(network))()
-    state: dict[str, torch.Tensor] = {}
-    for name, tensor in module.state_dict().items():
-        if name.endswith(".num_batches_tracked") and name not in weights:
-            state[name] = torch.zeros((), dtype=tensor.dtype)
-        else:
-            state[name] = torch.from_numpy(np.ascontiguousarray(weights[name]))
-    module.load_state_dict(state, strict=True)
+    arrays = {name: weights[name] for name in module.state_dict() if name in weights or not name.endswith(COUNTER)}
+    _fill(module, {name: torch.from_numpy(np.asarray(array, order="C")) for name, array in arrays.items()})
     return module
 
 
@@ -60,7 +56,7 @@ def run_torch(
         exec(compile(torch_source(network), "<standalone>", "exec"), namespace)
         state = module.state_dict()
         module = namespace[type(module).__name__]()
-        module.load_state_dict(state)
+        _fill(module, state)
     module.eval()
     if trace is not None:
         for name, part in module.named_modules():
@@ -69,6 +65,14 @@ def run_torch(
     batch = torch.from_numpy(x)
     with torch.no_grad():
         return (module.double()(batch.double()) if double else module(batch)).numpy()
+
+
+def _fill(module: nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Copies tensors to those of the module with the same names. `load_state_dict` would walk a list of n units n times."""
+    own = module.state_dict()  # shares memory with the module
+    for name, tensor in tensors.items():
+        assert own[name].shape == tensor.shape, f"{name} is {tuple(own[name].shape)}, not {tuple(tensor.shape)}"
+        own[name].copy_(tensor)
 
 
 def _record(
