@@ -143,7 +143,7 @@ def test_no_spec_repeats_a_unit_of_another() -> None:
 
 @all_networks(runs_them=True)
 def test_every_target_computes_the_same(case: Case) -> None:
-    network = case.build(full=False)
+    network = case.small()
     report = verify(network, network_weights(network, CALIBRATED), batch=2)
     assert report.passed, report
     ran = {check.target for check in report.checks if check.error is not None}

@@ -33,7 +33,7 @@ def test_numbers(case: Case) -> None:
 
     A network of 1202 layers that no norm holds to its own activations reaches 1e105, and amplifies roundings as much.
     """
-    network = case.build(full=False)
+    network = case.small()
     weights = trained(network)
     x = inputs(network)[:1]
     with np.errstate(over="ignore"):
@@ -50,7 +50,7 @@ def nudged(weights: Weights) -> Weights:
 
 @all_networks(runs_them=True)
 def test_norms_that_stay(case: Case) -> None:
-    network = case.build(full=False)
+    network = case.small()
     weights = in_float32(trained(network))
     last = run_passes(network, weights, EVERY)[-1]
     assert len(standing(last.network)["bn"]) == STAY.get(case.network, 0)
@@ -71,7 +71,7 @@ def test_the_table_names_networks() -> None:
 def test_repetition_stays_repetition(network: str, units: int) -> None:
     """No distinct unit more than before, but two in preact110: those behind the norms that stay add no shift."""
     case = next(case for case in CASES if case.network == network)
-    built = case.build(full=False)
+    built = case.small()
     last = run_passes(built, in_float32(trained(built)), EVERY)[-1]
     assert len(distinct_units(last.network)) == units
     assert len(distinct_units(built)) == units - (2 if network == "preact110" else 0)

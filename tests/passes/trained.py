@@ -18,7 +18,7 @@ from resdsl.network.initial import initial_weights
 from resdsl.network.names import Named, name_network, name_unit
 from resdsl.network.network import Network, copy_of
 from resdsl.network.operators import OPERATOR_NAMES, Operator, Removed, Units
-from resdsl.network.tensors import network_tensors
+from resdsl.network.tensors import Tensor, network_tensors
 from resdsl.passes.draft import Array, Weights
 from resdsl.passes.run import Step, run_passes
 from resdsl.passes.table import PASSES
@@ -59,23 +59,28 @@ def trained(network: Network, seed: int = 0, draws: Draws = POSITIVE) -> Weights
     result: Weights = {}
     for tensor in network_tensors(network):
         generator = np.random.Generator(np.random.PCG64([seed, 7, crc32(tensor.name.encode())]))
-        start = initial[tensor.name].astype(np.float64)
-        part = tensor.name.rpartition(".")[2]
-        size = 10 ** (draws.decades * generator.standard_normal(tensor.shape))
-        signs = generator.choice([-1.0, 1.0], tensor.shape)
-        if part == "running_var":
-            result[tensor.name] = size**2
-        elif part in ("running_mean", "bias"):
-            result[tensor.name] = start + 0.3 * size * signs
-        elif part == "weight" and len(tensor.shape) == 1:
-            result[tensor.name] = gammas(size, draws, generator)
-        elif tensor.is_scale or part == "gain":
-            result[tensor.name] = start * size + 0.1 * size
-        else:
-            result[tensor.name] = start if start.any() else 0.1 * generator.standard_normal(tensor.shape)
-        if not part.startswith("running") and generator.random() < draws.empty:
-            result[tensor.name] = np.zeros(tensor.shape)
+        values = numbers(tensor, initial[tensor.name].astype(np.float64), draws, generator)
+        empty = tensor.trainable and generator.random() < draws.empty
+        result[tensor.name] = np.zeros(tensor.shape) if empty else values
     return result
+
+
+def numbers(tensor: Tensor, start: Array, draws: Draws, generator: np.random.Generator) -> Array:
+    """Those of one tensor: of a matrix or filters, most of all numbers, what they start as."""
+    part = tensor.name.rpartition(".")[2]
+    if not (len(tensor.shape) == 1 or tensor.is_scale or part == "gain"):
+        return start if start.any() else 0.1 * generator.standard_normal(tensor.shape)
+    size = 10 ** (draws.decades * generator.standard_normal(tensor.shape))
+    signs = generator.choice([-1.0, 1.0], tensor.shape)
+    match part:
+        case "running_var":
+            return size**2
+        case "running_mean" | "bias":
+            return start + 0.3 * size * signs
+        case "weight":
+            return gammas(size, draws, generator)
+        case _:
+            return start * size + 0.1 * size
 
 
 def gammas(size: Array, draws: Draws, generator: np.random.Generator) -> Array:

@@ -84,7 +84,7 @@ EXPORTED = [
 
 @pytest.mark.parametrize("case", EXPORTED)
 def test_the_program_of_a_network_computes_what_the_network_does_in_each_batch_size(case: Case) -> None:
-    weights = network_weights(network := case.build(full=False), "random-calibrated")
+    weights = network_weights(network := case.small(), "random-calibrated")
     module = torch_program(network, weights, Precision.FP32, Batch(1, 1, 64), "cpu").module()
     x = random_input(network, 3, seed=1)
     y, rounded = (run_torch(network, weights, x, double=double) for double in (True, False))
@@ -174,7 +174,7 @@ def test_a_weight_that_the_precision_does_not_hold_is_refused() -> None:
 
 
 def test_standardised_filters_are_plain_without_any_pass() -> None:
-    network = Case("nf_resnet.resnet", "nf_resnet50").build(full=False)
+    network = Case("nf_resnet.resnet", "nf_resnet50").small()
     weights = network_weights(network)
     program = torch_program(network, weights, Precision.FP32, Batch(1, 1, 1), "cpu")
     assert not [node for node in program.graph.nodes if "var" in str(node.target)]
