@@ -1,20 +1,22 @@
 """What resdsl's targets compute on a GPU, and how fast, with whatever of PyTorch, ONNX Runtime and TensorRT is there.
 
-    python tools/gpu_report.py [--out FOLDER] [--quick] [--device cuda|cpu] [--budget SECONDS]
+    python tools/gpu_report.py [--out FOLDER] [--quick] [--device cuda|cpu] [--budget SECONDS] [--parts training,checks,speed]
     python tools/gpu_report.py --from REPORT.json
 
 It writes GPU-DATE.json and a summary of it, GPU-DATE.md, whole, and again as rows come in, so that what it has found is there if it is
 ended. `--from` writes the summary of a report again. It needs resdsl, no network, and PyTorch or ONNX Runtime; all that it misses is named.
 Parts:
 
+- training: steps of preact110, preact164 and preact1001 at batch 128, those of `resdsl train` beside plain loops in PyTorch on pytorchcv's
+  networks, eager and with torch.compile on the whole; how long the first step takes, and the most memory. It comes first.
 - checks: each way's output against resdsl.network.evaluate in float64; tolerances are those of resdsl.verify. The exit status is 1 if one
   is beyond.
 - speed: latency (batch 1) and throughput (8, 64, 256) of preact164, resnet50 and preact1001, in rounds over all ways of a process (see
   resdsl.bench.measure), each call waited for; ratios are to PyTorch's eager way in the same numbers, in the same rounds. Then training steps in
   several types and layouts, and the most memory that they took; and last what torch.compile prepares, in the time that is left.
 
-It takes --budget seconds, 420 by default, and no more than 20 above: stages have shares of it, what a stage leaves is for the next ones, and
-what no longer fits is skipped and said. The work is done in processes (gpu/processes.py). One that ends is told with its last words,
+It takes --budget seconds, 480 by default, and no more than 20 above: stages have shares of it, what a stage leaves is for the next ones, and
+what no longer fits is skipped and said. `--parts` leaves the others' shares to those that it names. The work is done in processes (gpu/processes.py). One that ends is told with its last words,
 and another does the rest. `--quick --device cpu` runs all of it on tiny networks in a minute: for tests.
 """
 
@@ -26,9 +28,10 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import accumulate
 from pathlib import Path
 
 from gpu.cases import CASES
@@ -36,27 +39,33 @@ from gpu.environment import environment, families, has_torch, missing
 from gpu.processes import run
 from gpu.report import Report, markdown, write_whole
 from gpu.rows import Document, Part, Plan, Task
+from gpu.training import tasks as training_tasks
 from gpu.ways import WAYS, Family
 
-BUDGET = 420
+BUDGET = 480
 SECONDS, ROUNDS = 0.4, 5
 QUICK_SECONDS, QUICK_ROUNDS = 0.01, 2
 CHECKED_BATCH = 8
 BATCHES, COMPILED_BATCHES, QUICK_BATCH = (1, 64, 8, 256), (1, 64), 2
 """In the order in which they are done. torch.compile prepares each by itself."""
+KEPT = 6.0
+"""Seconds that a process of a training stage leaves to each one behind it: some of them compile for a minute, others need little."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """until: the share of the budget that is spent by its end."""
+    """share: of the budget, beside those of the others."""
 
     part: Part
     families: tuple[Family, ...]
-    until: float
+    share: float
 
     def tasks(self, found: Document, device: str, *, quick: bool) -> list[tuple[Task, ...]]:
         """Those of each process."""
-        there = [each for each in families(found, device) if each in self.families and self._has_ways(each, device)]
+        there = [each for each in families(found, device) if each in self.families]
+        if self.part is Part.TRAINING:
+            return [(task,) for task in training_tasks(tuple(there), device, QUICK_BATCH if quick else None)]
+        there = [each for each in there if self._has_ways(each, device)]
         return [tuple(self._tasks(family, quick)) for family in there]
 
     def _has_ways(self, family: Family, device: str) -> bool:
@@ -80,12 +89,15 @@ class Stage:
 
 
 COMPILED = (Family.UNITS, Family.WHOLE)
-RUN = tuple(each for each in Family if each not in (*COMPILED, Family.TRAINING))
+STEPS = (Family.STEP_OURS, Family.STEP_EAGER, Family.STEP_WHOLE)
+RUN = tuple(each for each in Family if each not in (*COMPILED, *STEPS, Family.TRAINING))
 STAGES = (
-    Stage(Part.CHECKS, tuple(Family), 0.40),
-    Stage(Part.SPEED, RUN, 0.60),
-    Stage(Part.SPEED, (Family.TRAINING,), 0.75),
-    Stage(Part.SPEED, COMPILED, 1.0),
+    Stage(Part.TRAINING, (Family.STEP_OURS, Family.STEP_EAGER), 0.50),
+    Stage(Part.TRAINING, (Family.STEP_WHOLE,), 0.20),
+    Stage(Part.CHECKS, tuple(Family), 0.12),
+    Stage(Part.SPEED, RUN, 0.06),
+    Stage(Part.SPEED, (Family.TRAINING,), 0.045),
+    Stage(Part.SPEED, COMPILED, 0.075),
 )
 
 
@@ -105,6 +117,7 @@ def main(given: list[str] | None = None) -> int:
         "date": date.isoformat(timespec="seconds"),
         "device": options.device,
         "quick": options.quick,
+        "parts": [str(part) for part in options.parts],
         "budget": options.budget,
         "environment": found,
         "missing": absent,
@@ -112,8 +125,8 @@ def main(given: list[str] | None = None) -> int:
     report = Report(head, options.out, report_name(found, date, options), start)
     report.write()
     with tempfile.TemporaryDirectory(prefix="gpu_report.") as folder:
-        for stage in STAGES:
-            run_stage(stage, report, start, Path(folder), options)
+        for stage, end in ends([each for each in STAGES if each.part in options.parts]):
+            run_stage(stage, report, start + end * options.budget, Path(folder), options)
     report.document["is_complete"] = True
     report.write()
     print(options.out / f"{report.name}.md")
@@ -131,22 +144,38 @@ def require(found: Document, absent: list[Document], device: str) -> None:
         raise SystemExit(f"neither PyTorch nor ONNX Runtime computes on {device} here{listed}")
 
 
-def run_stage(stage: Stage, report: Report, start: float, work: Path, options: argparse.Namespace) -> None:
-    """Every process gets an equal part of the time that those before it left."""
-    end = start + stage.until * options.budget
+def ends(stages: Sequence[Stage]) -> list[tuple[Stage, float]]:
+    """Each with the part of the budget that is spent by its end."""
+    total = sum(stage.share for stage in stages)
+    return list(zip(stages, accumulate(stage.share / total for stage in stages), strict=True))
+
+
+def run_stage(stage: Stage, report: Report, end: float, work: Path, options: argparse.Namespace) -> None:
+    """Every process gets an equal part of the time that those before it left; in a training stage, what others do not need."""
     found = report.document["environment"]
     torch, processes = has_torch(found, options.device), stage.tasks(found, options.device, quick=options.quick)
     for index, tasks in enumerate(processes):
-        until = time.time() + (end - time.time()) / (len(processes) - index)
+        left, waiting = end - time.time(), len(processes) - index
+        part = left / waiting
+        if stage.part is Part.TRAINING:
+            part = max(part, left - KEPT * (waiting - 1))
+        until = time.time() + part
         timing = (QUICK_SECONDS, QUICK_ROUNDS) if options.quick else (SECONDS, ROUNDS)
         run(Plan(tasks, options.device, torch, options.quick, until, work, *timing), report)
 
 
 def report_name(found: Document, date: datetime, options: argparse.Namespace) -> str:
-    """Of the device and the day."""
+    """Of the device, the day, and the parts if they are not all."""
     name = found["gpu"]["name"] if options.device == "cuda" else found["cpu"]
-    words = [*re.findall(r"[a-z0-9]+", name.lower()), f"{date:%Y-%m-%d}", *(["quick"] if options.quick else [])]
+    parts = [] if set(options.parts) == set(Part) else options.parts
+    words = [
+        *re.findall(r"[a-z0-9]+", name.lower()), f"{date:%Y-%m-%d}", *parts, *(["quick"] if options.quick else [])
+    ]  # fmt: skip
     return "-".join(words)
+
+
+def parts_named(text: str) -> tuple[Part, ...]:
+    return tuple(Part(name) for name in dict.fromkeys(text.split(",")))
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -157,6 +186,9 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="tiny networks and few rounds, to try the report itself")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--budget", type=float, default=BUDGET, help="seconds that it may take")
+    parser.add_argument(
+        "--parts", type=parts_named, default=tuple(Part), help="some of training,checks,speed; all by default"
+    )
     parser.add_argument("--from", dest="summarise", type=Path, metavar="REPORT.json", help="write its summary again")
     return parser
 

@@ -60,7 +60,7 @@ def found(**libraries: dict[str, Any]) -> dict[str, Any]:
 def started(tool: ModuleType, monkeypatch: pytest.MonkeyPatch, out: Path, *options: str) -> tuple[int, dict[str, Any]]:
     """Runs it in this process where there is PyTorch alone: the exit status, and the report."""
     monkeypatch.setattr(tool, "environment", lambda: found(torch={"version": "2", "finds_gpu": False}))
-    status = tool.main(["--quick", "--device", "cpu", "--out", str(out), *options])
+    status = tool.main(["--quick", "--device", "cpu", "--out", str(out), "--parts", "checks,speed", *options])
     (path,) = out.glob("*.json")
     report = json.loads(path.read_text(encoding="utf-8"))
     jsonschema.validate(report, SCHEMA)
@@ -100,12 +100,30 @@ def test_the_whole_on_the_cpu(tmp_path: Path, tool: ModuleType) -> None:
         (network, way) for network in NETWORKS[:3] for way in ("step", "step, channels last")
     }
     assert {each["beside"] for each in steps} == {"step, fp32"}
+    trainings = {each["way"]: each for each in report["trainings"]}
+    assert list(trainings) == ["resdsl train", "eager, fp32", "eager, channels last, bf16"]
+    assert {each["network"] for each in trainings.values()} == {"preact110"}
+    assert trainings["resdsl train"]["execution"] == "compile none, fp32"
+    assert trainings["resdsl train"]["module"] == "resdsl"
+    assert trainings["eager, fp32"]["module"] == "pytorchcv"
+    for each in trainings.values():
+        assert 0 < each["lower_quartile"] <= each["seconds"] <= each["upper_quartile"] < each["first_seconds"]
+        assert each["images_per_second"] == pytest.approx(2 / each["seconds"])
     missing = {each["what"]: each["why"] for each in report["missing"]}
     assert "CUDAExecutionProvider" in missing
     text = path.with_suffix(".md").read_text(encoding="utf-8")
-    for title in ("## What was missing", "## Correctness", "## Speed", "### preact1001", "## Training"):
+    for title in (
+        "## What was missing",
+        "## Correctness",
+        "## Speed",
+        "### preact1001",
+        "## Training",
+        "### Steps of preact110, batch 2",
+        "## Steps of the module",
+    ):
         assert f"\n{title}\n" in text
     assert "The times say nothing" in text
+    assert "### Goals" not in text
     again = tmp_path / "again.json"
     path.rename(again)
     tool.main(["--from", str(again)])
@@ -134,6 +152,7 @@ def test_the_whole_without_pytorch(tmp_path: Path) -> None:
     assert missing["torch"] == "installed, and cannot be loaded: ImportError: PyTorch is hidden"
     assert {"eager, CUDA graphs, torch.compile", "training steps", "engines", "ratios of speed"} < missing.keys()
     assert "\n## Training\n" not in path.read_text(encoding="utf-8")
+    assert "\n## Steps of the module\n" not in path.read_text(encoding="utf-8")
 
 
 def test_a_check_that_fails_is_the_exit_status(
@@ -326,7 +345,15 @@ def test_what_a_gpu_is_given_to_do(tool: ModuleType) -> None:
     """By what is installed, as environments say it."""
     here = found(torch={"version": "2", "finds_gpu": True}, tensorrt={"error": "no libnvinfer"}, tensorrt_rtx={"version": "1.7"},
                  onnxruntime={"version": "1", "providers": PROVIDERS[:1]})  # fmt: skip
-    checks, speed, training, compiled = (stage.tasks(here, "cuda", quick=False) for stage in tool.STAGES)
+    steps, whole, checks, speed, training, compiled = (stage.tasks(here, "cuda", quick=False) for stage in tool.STAGES)
+    assert all(len(tasks) == 1 for tasks in (*steps, *whole)), "each in a process of its own"
+    assert [(task.network, task.way) for (task,) in steps[:6]] == [
+        (network, way)
+        for way in ("resdsl train", "eager, fp32")
+        for network in ("preact110", "preact164", "preact1001")
+    ]
+    assert {task.batch for (task,) in (*steps, *whole)} == {128}
+    assert [task.network for (task,) in whole] == ["preact110", "preact164", "preact1001"]
     assert [tasks[0].family for tasks in checks] == ["torch", "onnxruntime", "tensorrt_rtx", "torch.compile of units"]
     assert [tasks[0].family for tasks in speed] == ["torch", "tensorrt_rtx"], "without CUDA, ONNX Runtime is not timed"
     assert [task.batch for task in speed[0]] == [1, 1, 1, 64, 64, 64, 8, 8, 8, 256, 256, 256]
@@ -339,13 +366,13 @@ def test_what_a_gpu_is_given_to_do(tool: ModuleType) -> None:
     assert [tasks[0].family for tasks in compiled] == ["torch.compile of units", "torch.compile"]
     here["libraries"]["onnxruntime"]["providers"] = PROVIDERS
     here["libraries"]["tensorrt"] = {"version": "10.16"}
-    assert [tasks[0].family for tasks in tool.STAGES[1].tasks(here, "cuda", quick=False)] == [
+    assert [tasks[0].family for tasks in tool.STAGES[3].tasks(here, "cuda", quick=False)] == [
         "torch",
         "onnxruntime on CUDA",
         "tensorrt",
         "tensorrt_rtx",
     ]
-    assert tool.STAGES[3].tasks(here, "cpu", quick=True) == []
+    assert tool.STAGES[5].tasks(here, "cpu", quick=True) == []
 
 
 @pytest.mark.parametrize("torch", [{}, {"torch": {"version": "2+cpu", "finds_gpu": False}}], ids=["none", "of the CPU"])
@@ -356,6 +383,8 @@ def test_a_gpu_without_its_pytorch_is_for_onnx_runtime(tool: ModuleType, torch: 
         "gpu": GPU,
     }
     assert [[tasks[0].family for tasks in stage.tasks(here, "cuda", quick=False)] for stage in tool.STAGES] == [
+        [],
+        [],
         ["onnxruntime", "onnxruntime on CUDA"],
         ["onnxruntime on CUDA"],
         [],
@@ -418,6 +447,107 @@ def test_a_library_that_cannot_be_loaded_is_named(tool: ModuleType) -> None:
     assert missing["onnxruntime"] == "not installed: pip install 'resdsl[ort-gpu]'"
     assert missing["CUDA"] == "PyTorch 2 finds no GPU"
     assert "engines" not in missing
+
+
+TRAINED = {
+    "network": "preact110", "way": "eager, fp32", "module": "resdsl", "execution": "", "numbers": "fp32", "batch": 128,
+    "seconds": 0.03, "lower_quartile": 0.02, "upper_quartile": 0.04, "images_per_second": 4e3, "first_seconds": 1.0,
+    "peak_bytes": 2**30, "reserved_bytes": 2**31, "rounds": [0.03],
+}  # fmt: skip
+
+
+def test_goals_are_held_against_what_was_measured(tool: ModuleType) -> None:
+    goals, ours = import_module("gpu.training_report").goals, {"way": "resdsl train", "execution": "compile units"}
+    whole = {"way": "torch.compile, channels last, bf16"}
+    found = {
+        each.goal: (each.found, each.is_met)
+        for each in goals([
+            TRAINED, {**TRAINED, **ours, "seconds": 0.01}, {**TRAINED, **whole, "seconds": 0.009},
+            {**TRAINED, **ours, "network": "preact1001", "seconds": 0.0449}, {**TRAINED, "network": "preact1001", "seconds": 0.1},
+        ])
+    }  # fmt: skip
+    assert found == {
+        "preact110: at least 3 times as fast as eager fp32": ("3.00 times", True),
+        "preact110: not slower than torch.compile on the whole network": ("0.90 times", False),
+        "preact164: at least 3 times as fast as eager fp32": ("", None),
+        "preact164: not slower than torch.compile on the whole network": ("", None),
+        "preact1001: at least 3 times as fast as eager fp32": ("2.23 times", False),
+        "preact1001: not slower than torch.compile on the whole network": ("", None),
+        "preact1001: a step in under 45 ms": ("44.9 ms", True),
+    }
+    shown = import_module("gpu.training_report").training({"trainings": [TRAINED], "device": "cuda", "quick": False})
+    assert "| eager, fp32 | resdsl | fp32 | 30.00 | 4,000 | 1.00 | 1.0 s | 1.00 GiB | 2.00 GiB |" in shown
+    assert "| preact1001: a step in under 45 ms |  | not measured |" in shown
+    assert (
+        "Without pytorchcv, the eager and the compiled steps are those of resdsl's own module as a plain one." in shown
+    )
+
+
+def trained(tool: ModuleType, tmp_path: Path, way: str) -> list[dict[str, Any]]:
+    """The rows of one measurement, in this process."""
+    training, rows = import_module("gpu.training"), import_module("gpu.rows")
+    method = next(each for each in training.METHODS if each.name == way)
+    task = rows.Task(rows.Part.TRAINING, method.family, "preact110", 2, way)
+    written = rows.Rows(tmp_path / "rows.jsonl")
+    training.train(task, plan(tmp_path, tasks=(task,)), written)
+    return written.read()
+
+
+def test_a_training_step_without_pytorchcv(tool: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(import_module("gpu.training"), "find_spec", lambda _: None)
+    (row,) = trained(tool, tmp_path, "eager, fp32")
+    assert (row["row"], row["module"], row["execution"]) == ("trainings", "resdsl", "")
+    assert row["numbers"] == "fp32"
+
+
+def test_a_loss_that_is_not_finite_is_a_failure(
+    tool: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    training = import_module("gpu.training")
+    stepping = training.Stepping(lambda: None, lambda: float("nan"), import_module("gpu.cases").Numbers.FP32, "resdsl")
+    method = training.Method("broken", import_module("gpu.ways").Family.STEP_EAGER, lambda *_: stepping)
+    monkeypatch.setattr(training, "METHODS", (method,))
+    (row,) = trained(tool, tmp_path, "broken")
+    assert (row["row"], row["what"]) == ("failed", "preact110: broken, batch 2")
+    assert row["error"] == "ArithmeticError: the loss is nan"
+
+
+def test_a_thousand_layers_are_compiled_where_there_is_time(
+    tool: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    training, rows = import_module("gpu.training"), import_module("gpu.rows")
+    task = rows.Task(rows.Part.TRAINING, import_module("gpu.ways").Family.STEP_WHOLE, "preact1001", 128, training.WHOLE)
+    written = rows.Rows(tmp_path / "rows.jsonl")
+    training.train(task, plan(tmp_path, tasks=(task,), quick=False), written)
+    (row,) = written.read()
+    assert row["row"] == "skipped"
+    assert row["why"] == "a thousand layers take many minutes: it is begun where 600 s are left"
+
+
+def test_a_training_process_may_take_what_the_others_do_not_need(
+    tool: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Others share equally. Nothing is run: how long each process was given."""
+    given: list[float] = []
+    monkeypatch.setattr(tool, "run", lambda plan, report: given.append(plan.left))
+    here = {**found(torch={"version": "2", "finds_gpu": True}), "gpu": GPU}
+    report = import_module("gpu.report").Report({"environment": here}, tmp_path, "x", 0.0)
+    options = tool.arguments().parse_args([])
+    for stage, seconds in ((tool.STAGES[1], 100.0), (tool.STAGES[5], 100.0)):
+        tool.run_stage(stage, report, time.time() + seconds, tmp_path, options)
+    assert given == pytest.approx([100 - 2 * tool.KEPT, 100 - tool.KEPT, 100, 50, 100], abs=2)
+
+
+def test_parts_share_the_budget(tool: ModuleType) -> None:
+    def spent(*parts: str) -> list[float]:
+        return [round(end, 3) for _, end in tool.ends([each for each in tool.STAGES if each.part in parts])]
+
+    assert spent("training", "checks", "speed") == [0.5, 0.7, 0.82, 0.88, 0.925, 1.0]
+    assert spent("training") == [0.714, 1.0]
+    assert spent("checks") == [1.0]
+    assert tool.parts_named("speed,training") == ("speed", "training")
+    with pytest.raises(SystemExit):
+        tool.arguments().parse_args(["--parts", "weather"])
 
 
 def test_published_reports_are_whole() -> None:

@@ -40,7 +40,7 @@ WITHOUT_TORCH = {
 }
 VERSIONS = (
     "resdsl", "numpy", "onnx", "torch", "triton", "onnxruntime", "onnxruntime-gpu", "tensorrt", "torch-tensorrt",
-    "tensorrt-rtx", "nvidia-cudnn-cu12", "nvidia-cudnn-cu13", "timm", "torchvision",
+    "tensorrt-rtx", "nvidia-cudnn-cu12", "nvidia-cudnn-cu13", "timm", "torchvision", "pytorchcv",
 )  # fmt: skip
 SMI_FIELDS = ("name", "compute_cap", "memory.total", "driver_version", "clocks.sm", "clocks.max.sm", "clocks.mem", "power.limit", "temperature.gpu")  # fmt: skip
 
@@ -98,6 +98,8 @@ def missing(found: Document, device: str) -> list[Document]:
         rows["CUDA"] = f"PyTorch {said['torch']['version']} finds no GPU"
     if not has_torch(found, device):
         rows |= WITHOUT_TORCH
+    elif "pytorchcv" not in found["versions"]:
+        rows["pytorchcv"] = "not installed; its networks' training steps are those of resdsl's module, as a plain one"
     return [{"what": what, "why": why} for what, why in rows.items()]
 
 

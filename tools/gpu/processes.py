@@ -23,10 +23,15 @@ from gpu.checks import check
 from gpu.report import Report
 from gpu.rows import KINDS, Failed, Part, Plan, Rows, Skipped, Started, Task
 from gpu.speed import time_ways
+from gpu.training import train
 
 TOOLS = Path(__file__).resolve().parents[1]
 WORKER = [sys.executable, "-m", "gpu.processes"]
-PARTS: dict[Part, Callable[[Task, Plan, Rows], None]] = {Part.CHECKS: check, Part.SPEED: time_ways}
+PARTS: dict[Part, Callable[[Task, Plan, Rows], None]] = {
+    Part.CHECKS: check,
+    Part.SPEED: time_ways,
+    Part.TRAINING: train,
+}
 GRACE = 10
 """Seconds beyond its time after which a process is ended."""
 LOOK = 2
@@ -52,9 +57,11 @@ def run(plan: Plan, report: Report) -> None:
             for task in tasks:
                 report.add(Skipped(part, str(task), NO_TIME))
             return
-        print(f"{part}: {family}, at most {plan.left:.0f} s …", file=sys.stderr, flush=True)
+        print(
+            f"{part}: {tasks[0] if tasks[0].way else family}, at most {plan.left:.0f} s …", file=sys.stderr, flush=True
+        )
         ended = _process(replace(plan, tasks=tasks), report)
-        what = str(ended.begun[-1]) if ended.begun else f"{family}: all"
+        what = str(ended.begun[-1]) if ended.begun else str(tasks[0]) if tasks[0].way else f"{family}: all"
         if ended.is_stopped:
             report.add(Skipped(part, what, "stopped: its time was over"))
         elif ended.error is not None:
@@ -70,7 +77,11 @@ def _process(plan: Plan, report: Report) -> Ended:
     rows, asked = Rows(plan.work / "rows.jsonl"), plan.work / "plan.json"
     rows.path.unlink(missing_ok=True)
     asked.write_text(plan.to_json(), encoding="utf-8")
-    variables = {"TORCHINDUCTOR_CACHE_DIR": str(plan.work / "inductor"), "TRITON_CACHE_DIR": str(plan.work / "triton")}
+    first = plan.tasks[0]
+    kept = plan.work / (
+        first.network if first.part is Part.TRAINING else "all"
+    )  # how long a network's compilation takes is told
+    variables = {"TORCHINDUCTOR_CACHE_DIR": str(kept / "inductor"), "TRITON_CACHE_DIR": str(kept / "triton")}
     if plan.device == "cpu":
         variables["OMP_WAIT_POLICY"] = "passive"  # threads that wait busily take the cores from what they wait for
     said = plan.work / "said.txt"
@@ -140,7 +151,7 @@ def main() -> None:
         import torch
 
         # What is timed may choose its kernels by trying them; some of those round more coarsely than what checks allow for.
-        torch.backends.cudnn.benchmark = plan.tasks[0].part is Part.SPEED
+        torch.backends.cudnn.benchmark = plan.tasks[0].part is not Part.CHECKS
     work(plan, rows)
 
 

@@ -10,8 +10,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from gpu.rows import KINDS, Document, Failed, Skipped
+from gpu.tables import gibibytes, table
+from gpu.training_report import training
 
-LISTS = ("checks", "speeds", "skipped", "failed")
+LISTS = ("trainings", "checks", "speeds", "skipped", "failed")
 
 
 class Report:
@@ -50,7 +52,8 @@ def markdown(report: Document) -> str:
     parts = [
         *_head(report),
         *_missing(report["missing"]),
-        *_checks(report["checks"]),
+        *training(report),
+        *(_checks(report["checks"]) if "checks" in report["parts"] else []),
         *_speeds([each for each in report["speeds"] if each["family"] != "training"]),
         *_trainings(trainings),
         *_list("Not run", report["skipped"], "why"),
@@ -69,7 +72,7 @@ def _head(report: Document) -> list[str]:
         rows |= {
             "GPU": gpu["name"],
             "compute capability": gpu["compute_capability"],
-            "memory": _gibibytes(gpu["memory_bytes"]),
+            "memory": gibibytes(gpu["memory_bytes"]),
             "driver": smi.get("driver_version"),
             "clocks": ", ".join(f"{key.removeprefix('clocks.')} {smi[key]}" for key in smi if key.startswith("clocks")),
         }
@@ -90,7 +93,7 @@ def _head(report: Document) -> list[str]:
         *(["", "**With `--quick`: tiny networks in a few calls. The times say nothing.**"] if report["quick"] else []),
         *([] if report["is_complete"] else ["", "**It was ended before it was done.**"]),
         "",
-        *_table(["what", "value"], [[key, str(value)] for key, value in rows.items() if value]),
+        *table(["what", "value"], [[key, str(value)] for key, value in rows.items() if value]),
     ]
 
 
@@ -118,7 +121,7 @@ def _checks(checks: list[Document]) -> list[str]:
         "",
         said,
         "",
-        *_table(["network", "way", "numbers", "error", "tolerance", "passed"], rows),
+        *table(["network", "way", "numbers", "error", "tolerance", "passed"], rows),
     ]
 
 
@@ -142,7 +145,7 @@ def _speeds(speeds: list[Document]) -> list[str]:
             most = max(each["images_per_second"] for each in cells.values())
             rows.append([way, numbers, *(_speed(cells.get(batch)) for batch in batches), f"{most:,.0f}"])
         titles = ["way", "numbers", *(f"batch {batch}" for batch in batches), "images/s"]
-        lines += ["", f"### {network}", "", *_table(titles, rows)]
+        lines += ["", f"### {network}", "", *table(titles, rows)]
     return lines
 
 
@@ -165,23 +168,19 @@ def _trainings(trainings: list[Document]) -> list[str]:
             f"{1e3 * each['seconds']:.1f}",
             f"{each['images_per_second']:,.0f}",
             "" if each["speed"] is None else f"{each['speed']:.2f}",
-            _gibibytes(each["peak_bytes"]),
+            gibibytes(each["peak_bytes"]),
         ]
         for each in trainings
     ]
     return [
         "",
-        "## Training",
+        "## Steps of the module",
         "",
         "A step is forward, cross entropy, backward, and SGD with momentum, with float32 weights; 16 bits are autocast's. Speed is "
         "against the step in fp32.",
         "",
-        *_table(["network", "batch", "way", "numbers", "ms", "images/s", "speed", "peak memory"], rows),
+        *table(["network", "batch", "way", "numbers", "ms", "images/s", "speed", "peak memory"], rows),
     ]
-
-
-def _gibibytes(number: int | None) -> str:
-    return "" if number is None else f"{number / 2**30:.2f} GiB"
 
 
 def _list(title: str, rows: list[Document], said: str) -> list[str]:
@@ -192,8 +191,3 @@ def _list(title: str, rows: list[Document], said: str) -> list[str]:
     for row in rows:
         reasons.setdefault((row["part"], row[said]), []).append(row["what"])
     return ["", f"## {title}", "", *(f"- {part}: {'; '.join(what)}: {why}" for (part, why), what in reasons.items())]
-
-
-def _table(titles: list[str], rows: list[list[str]]) -> list[str]:
-    lines = [titles, ["---"] * len(titles), *rows]
-    return [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines]

@@ -24,23 +24,25 @@ T = TypeVar("T")
 class Part(StrEnum):
     CHECKS = "checks"
     SPEED = "speed"
+    TRAINING = "training"
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A network to be worked on by a part of the report, with the ways of a family and a batch size."""
+    """A network to be worked on by a part of the report, with the ways of a family and a batch size. way: the only one."""
 
     part: Part
     family: Family
     network: str
     batch: int
+    way: str = ""
 
     @classmethod
     def read(cls, found: Document) -> Task:
-        return cls(Part(found["part"]), Family(found["family"]), found["network"], found["batch"])
+        return cls(Part(found["part"]), Family(found["family"]), found["network"], found["batch"], found.get("way", ""))
 
     def __str__(self) -> str:
-        return f"{self.network}: {self.family}, batch {self.batch}"
+        return f"{self.network}: {self.way or self.family}, batch {self.batch}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,32 @@ class Speed:
 
 
 @dataclass(frozen=True, slots=True)
+class Trained:
+    """Steps of training, in a process of their own. module: whose network it is, resdsl's or pytorchcv's. execution: what
+    `resdsl train` chose; empty for others. seconds: of a step, the median of the rounds; the device is waited for after about
+    0.2 s of them. first_seconds: from nothing to the end of the first step, with all that is compiled and captured for it; what
+    an earlier way compiled for the same network is taken, and of another network nothing.
+    peak_bytes, reserved_bytes: on a GPU the most that PyTorch had allocated, and had reserved, in the process; the latter counts
+    what a CUDA graph holds.
+    """
+
+    network: str
+    way: str
+    module: str
+    execution: str
+    numbers: Numbers
+    batch: int
+    seconds: float
+    lower_quartile: float
+    upper_quartile: float
+    images_per_second: float
+    first_seconds: float
+    peak_bytes: int | None
+    reserved_bytes: int | None
+    rounds: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Skipped:
     """What was not run, as was to be expected here."""
 
@@ -138,10 +166,11 @@ class Started:
     task: Task
 
 
-Row: TypeAlias = Check | Speed | Skipped | Failed | Started
+Row: TypeAlias = Check | Speed | Trained | Skipped | Failed | Started
 KINDS: dict[type[Row], str] = {
     Check: "checks",
     Speed: "speeds",
+    Trained: "trainings",
     Skipped: "skipped",
     Failed: "failed",
     Started: "started",

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 class Family(StrEnum):
     """Ways that need the same libraries, and are timed in one process. UNITS, WHOLE and TRAINING are PyTorch's too, and apart
-    because they take their time.
+    because they take their time. Those of STEP are gpu/training.py's, each in a process by itself.
     """
 
     TORCH = "torch"
@@ -39,12 +39,17 @@ class Family(StrEnum):
     TRAINING = "training"
     UNITS = "torch.compile of units"
     WHOLE = "torch.compile"
+    STEP_OURS = "steps of resdsl train"
+    STEP_EAGER = "eager steps"
+    STEP_WHOLE = "steps of torch.compile"
 
     @property
     def needs(self) -> frozenset[str]:
         """Packages and ONNX Runtime's providers without which there is none of it. Engines take and give PyTorch's tensors."""
         match self:
             case Family.TORCH | Family.TRAINING | Family.UNITS | Family.WHOLE:
+                return frozenset({"torch"})
+            case Family.STEP_OURS | Family.STEP_EAGER | Family.STEP_WHOLE:
                 return frozenset({"torch"})
             case Family.RUNTIME_CPU:
                 return frozenset({"onnxruntime"})
