@@ -36,7 +36,7 @@ class Precision(Enum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
     """What a user asked for; None is for `choose` to pick. accumulate: parts of a process's share of a batch, one after the
-    other. recompute: activations of each unit anew in the backward pass, instead of kept. sync_norm: BatchNorm over the
+    other. recompute: activations of units anew in the backward pass, instead of kept. sync_norm: BatchNorm over the
     batches of all processes.
     """
 
@@ -170,7 +170,7 @@ def _pick_graph(wanted: Wanted, device: torch.device, share: Share) -> tuple[boo
 
 def _pick_precision(device: torch.device) -> tuple[Precision, str]:
     if device.type != "cuda":
-        return Precision.FP32, "fp32: the precision of the papers; on a CPU bf16's gain is not measured"
+        return Precision.FP32, "fp32: the precision of the papers"
     if torch.cuda.is_bf16_supported(including_emulation=False):
         return Precision.BF16, "bf16: the GPU computes in it; its gain and its effect on errors are not measured"
     return Precision.FP32, "fp32: the GPU does not compute in bf16"
@@ -179,7 +179,7 @@ def _pick_precision(device: torch.device) -> tuple[Precision, str]:
 def _pick_channels_last(device: torch.device) -> tuple[bool, str]:
     if device.type == "cuda":
         return True, "channels last: the layout that tensor cores read; its gain is not measured"
-    return False, "channels first: channels last is not measured on a CPU"
+    return False, "channels first: channels last took as long on a CPU"
 
 
 def _require_possible(wanted: Wanted, device: torch.device, share: Share) -> None:
@@ -192,6 +192,8 @@ def _require_possible(wanted: Wanted, device: torch.device, share: Share) -> Non
         raise _unsupported("--graph: there are CUDA graphs on NVIDIA GPUs alone")
     if wanted.graph and share.world > 1:
         raise _unsupported("--graph: steps of several processes are not captured")
+    if wanted.recompute and wanted.compile is Compile.WHOLE:
+        raise _unsupported("--recompute --compile whole: units that are compiled as one network are not computed twice")
     if wanted.precision is Precision.TF32 and not on_gpu:
         raise _unsupported("--precision tf32: this is how NVIDIA GPUs multiply float32")
 

@@ -38,7 +38,7 @@ def training_module(
     units = [unit for _, unit in units_of(module)]
     compile_parts(module, units, execution)
     if execution.recompute:
-        recompute(units, draws=is_random(network))
+        recompute(module, units, draws=is_random(network))
     return module
 
 

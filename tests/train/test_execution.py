@@ -52,12 +52,12 @@ def test_recomputed_units_are_captured_on_request_alone(bf16: bool) -> None:
 
 def test_what_was_asked_for_is_taken_without_a_reason() -> None:
     asked = Wanted(
-        compile=Compile.WHOLE, graph=False, precision=Precision.FP64, channels_last=True, recompute=True, accumulate=4
+        compile=Compile.UNITS, graph=False, precision=Precision.FP64, channels_last=True, recompute=True, accumulate=4
     )
     found = choose(asked, CPU)
     assert {name: value for name, value in asdict(found).items() if name in asdict(asked)} == asdict(asked)
     assert found.reasons == ()
-    assert str(found) == "compile whole, fp64, channels last, units recomputed, 4 parts a step"
+    assert str(found) == "compile units, fp64, channels last, units recomputed, 4 parts a step"
 
 
 def test_no_is_an_answer(bf16: bool) -> None:
@@ -73,6 +73,7 @@ def test_no_is_an_answer(bf16: bool) -> None:
         (Wanted(graph=True), CPU, Share(), "--graph: there are CUDA graphs"),
         (Wanted(graph=True), CUDA, Share(0, 2), "--graph: steps of several processes"),
         (Wanted(precision=Precision.TF32), CPU, Share(), "--precision tf32"),
+        (Wanted(recompute=True, compile=Compile.WHOLE), CPU, Share(), "--recompute --compile whole"),
         (Wanted(accumulate=0), CPU, Share(), "--accumulate 0: a batch has at least one part"),
     ],
 )

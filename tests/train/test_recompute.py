@@ -19,7 +19,7 @@ from resdsl.train.model import state_of, training_module, units_of
 CPU = torch.device("cpu")
 FP64 = Execution(precision=Precision.FP64)
 RANDOM = """resnet 1
-network n { input 3x8x8 stem conv(3x3, 4) stage 3 * u head avgpool -> linear(10) }
+network n { input 3x8x8 stem conv(3x3, 4) stage 13 * u head avgpool -> linear(10) }
 unit u { branch bn -> relu -> dropout(0.5) -> conv(3x3, 4) -> bn -> relu -> drop_path(0.2) shortcut identity }
 """
 BATCHES = 3
@@ -72,14 +72,37 @@ def test_an_error_in_the_backward_pass_leaves_the_norms_their_own_statistics() -
     assert {name: tensor.data_ptr() for name, tensor in state_of(module).items()} == before
 
 
-def test_what_is_kept_of_a_unit_is_its_input() -> None:
-    """One tensor of the input's size for each unit more, in bytes; without recomputing it is three times that."""
+@pytest.mark.parametrize(("n", "segments"), [(1, [1]), (4, [1] * 4), (12, [2] * 6), (28, [3] * 9 + [1])])
+def test_segments_are_of_the_size_that_keeps_least(n: int, segments: list[int]) -> None:
+    """Of n units, n / k inputs and 3 k: k = sqrt(n / 3)."""
+    module = training_module(preact(n), initial_weights(preact(n)), Execution(recompute=True), CPU)
+    assert [len(step.args[0].args[0]) for step in module.stage1] == segments
+
+
+def test_what_is_kept_of_a_segment_is_its_input() -> None:
+    """One tensor of the input's size for each segment more, in bytes; without recomputing three for each unit."""
     samples, floats = len(batch()), 4
-    inputs = samples * floats * (64 * 8 * 8 + 128 * 4 * 4 + 256 * 2 * 2)  # of one unit more in each stage
-    kept = {again: [kept_bytes(preact(n), Execution(recompute=again)) for n in (3, 4)] for again in (False, True)}
+    inputs = samples * floats * (64 * 8 * 8 + 128 * 4 * 4 + 256 * 2 * 2)  # of one more in each stage
+    kept = {again: [kept_bytes(preact(n), Execution(recompute=again)) for n in (12, 14)] for again in (False, True)}
     assert kept[True][1] - kept[True][0] == inputs
-    assert kept[False][1] - kept[False][0] >= 3 * inputs
-    assert kept[True][1] < 0.4 * kept[False][1]
+    assert kept[False][1] - kept[False][0] >= 2 * 3 * inputs
+    assert kept[True][1] < kept[False][1] / 5
+
+
+def test_names_and_order_of_the_state_stay() -> None:
+    network = preact(14)
+    found = training_module(network, initial_weights(network), Execution(recompute=True), CPU)
+    expected = training_module(network, initial_weights(network), Execution(), CPU)
+    assert list(found.state_dict()) == list(expected.state_dict())
+    assert [name for name, _ in units_of(found)] == [name for name, _ in units_of(expected)]
+    assert "Bottleneck" in repr(found)
+
+
+def test_units_within_units() -> None:
+    network = build("std/ror", "ror3_56", {"image": "3x8x8"})
+    kept, again = trained(network, FP64), trained(network, replace(FP64, recompute=True))
+    assert all(torch.equal(kept[name], again[name]) for name in kept)
+    assert kept_bytes(network, Execution(recompute=True)) < kept_bytes(network, Execution()) / 2
 
 
 def test_evaluation_keeps_nothing() -> None:
