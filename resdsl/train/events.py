@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
+from resdsl.diagnostics import Diagnostic
 from resdsl.train.execution import Execution
 from resdsl.train.setup import Setup
 
@@ -53,4 +54,11 @@ class Saved:
     path: Path
 
 
-Event: TypeAlias = Started | Logged | Evaluated | Saved
+@dataclass(frozen=True, slots=True)
+class Noticed:
+    """Something that a person should know, and that does not end the run."""
+
+    diagnostic: Diagnostic
+
+
+Event: TypeAlias = Started | Noticed | Logged | Evaluated | Saved
