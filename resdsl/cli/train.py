@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from resdsl.cli.train_options import (
     recipe_options,
     require_libraries,
     spec_options,
+    workers_option,
 )
 
 if TYPE_CHECKING:  # PyTorch comes with them
@@ -41,6 +43,7 @@ DEFAULT_DATA = "digits"
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the initial weights, the order of the data, its augmentation.")  # fmt: skip
 @execution_options
 @device_option
+@workers_option
 @click.option(
     "--resume", is_flag=True, help="Go on with the run in RUN, if there is one: same spec, recipe, data, seed."
 )
@@ -57,6 +60,7 @@ def command(
     seed: int,
     execution: ExecutionFlags,
     device: str | None,
+    workers: int | None,
     resume: bool,
     keep: int,
     log_every: int | None,
@@ -98,6 +102,8 @@ def command(
                 intervals=_intervals(chosen.batch, len(opened.train), log_every, evaluate_every, keep),
                 listener=_together([shown, *_logs(run, logs)]),
                 options=which.options,
+                workers=workers,
+                command=sys.argv,
             )
     if is_first():
         _conclude(result)

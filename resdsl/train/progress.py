@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from resdsl.analysis.costs import summarise
-from resdsl.train.events import Evaluated, Event, Logged, Saved, Started
+from resdsl.train.events import Evaluated, Event, Logged, Noticed, Saved, Started
 from resdsl.train.recipe import RECIPES, Recipe, Unit
 from resdsl.train.recipe_file import differences, shown
 from resdsl.train.setup import Setup
@@ -31,7 +31,7 @@ def progress() -> Generator[Callable[[Event], None]]:
     from rich.progress import Progress as Bars
 
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
-    with Bars(*columns, console=Console(stderr=True, highlight=False), transient=True) as bars:
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
         yield Bar(bars)
 
 
@@ -48,6 +48,8 @@ class Lines:
             case Started():
                 self.started = event
                 self.say("\n".join(introduction(event)))
+            case Noticed(diagnostic=diagnostic):
+                self.say(diagnostic.render())
             case Logged():
                 self.logged = event
             case Evaluated():
@@ -75,7 +77,7 @@ class Bar(Lines):
     """The bar moves with the log, and evaluations scroll away above it."""
 
     def __init__(self, bars: Progress) -> None:
-        super().__init__(lambda text: bars.console.print(text, markup=False, soft_wrap=True))
+        super().__init__(lambda text: bars.console.print(text, markup=False, highlight=False, soft_wrap=True))
         self.bars = bars
         self.task: TaskID | None = None
 
@@ -107,6 +109,7 @@ def introduction(event: Started) -> list[str]:
         *_recipe_lines(recipe),
         f"  length     {schedule.iterations:,} iterations of {recipe.batch:,}, {schedule.per_epoch:,} an epoch{resumed}",
         f"  execution  {event.execution}",
+        *(f"             {reason}" for reason in event.execution.reasons),
         f"  run        {event.run}, seed {setup.seed}",
     ]
 
