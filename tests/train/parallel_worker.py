@@ -28,7 +28,7 @@ from resdsl.train.events import Event, Logged, Started
 from resdsl.train.execution import Compile, Execution, Precision, Wanted, choose
 from resdsl.train.fit import fit
 from resdsl.train.loop import Intervals
-from resdsl.train.parallel import alike, from_first, processes, started, summed
+from resdsl.train.parallel import alike, from_first, own, processes, started, summed
 from resdsl.train.recipe import Decay, Recipe, Unit
 from resdsl.train.step import Step
 
@@ -64,10 +64,11 @@ def main() -> None:
     warnings.filterwarnings("ignore", "The .grad attribute of a Tensor that is not a leaf")  # torch.compile looks at it
     torch.set_num_threads(1)
     rank = started().rank
+    cases = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     try:
-        with processes(torch.device("cpu")) as share:
+        with processes(own(torch.device(cases[0].get("device", "cpu")))) as share:
             require_collectives(share)
-            for case in json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")):
+            for case in cases:
                 with at_step(case, rank), patch.object(FIT, "choose", eager if case.get("units") else choose):
                     trained(case, rank)
     except SpecError as error:
@@ -106,11 +107,13 @@ def trained(case: dict[str, Any], rank: int) -> None:
         seed=SEED,
         wanted=Wanted(
             precision=Precision.FP64,
-            compile=Compile.UNITS if case.get("units") else None,
+            compile=Compile.UNITS if case.get("units") else Compile.NONE,
             accumulate=case.get("accumulate", 1),
             recompute=case.get("recompute", False),
+            sync_norm=case.get("sync_norm", False),
+            channels_last=False,
         ),
-        device="cpu",
+        device=case.get("device", "cpu"),
         resume=case.get("resume", False),
         intervals=Intervals(2, case.get("evaluate", STEPS)),
         listener=listener,

@@ -11,6 +11,8 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +31,7 @@ from resdsl.train.batches import Batch, Resident, Share
 from resdsl.train.checkpoint import checkpoints, read
 from resdsl.train.data.dataset import Arrays, Split
 from resdsl.train.events import Logged
-from resdsl.train.execution import Precision, Wanted, choose
+from resdsl.train.execution import Compile, Precision, Wanted, choose
 from resdsl.train.fit import fit
 from resdsl.train.parallel import alike, from_first, own, processes, started, summed, together
 from resdsl.train.setup import Setup, setup
@@ -39,6 +41,8 @@ WORKER = Path(__file__).with_name("parallel_worker.py")
 ROOT = Path(__file__).parents[2]
 PATIENCE = 120
 """Seconds after which a test says that processes hang."""
+GRACE = 40
+"""Seconds for torchrun to end its processes, to which it gives 30."""
 CPU = torch.device("cpu")
 
 
@@ -63,6 +67,18 @@ def torchrun(folder: Path, *cases: dict[str, Any]) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
+
+
+def waited_for(process: subprocess.Popen[str]) -> str:
+    """Until it ends: what it said to standard error. torchrun that does not end is asked to, so that its processes end too."""
+    try:
+        return process.communicate(timeout=PATIENCE)[1]
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(GRACE)
+        process.kill()
 
 
 @dataclass(frozen=True)
@@ -112,10 +128,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All cases, by torchrun."""
     folder = tmp_path_factory.mktemp("runs")
     process = torchrun(folder, *CASES)
-    try:
-        _, said = process.communicate(timeout=PATIENCE)
-    finally:
-        process.kill()
+    said = waited_for(process)
     assert process.returncode == 0, said
     assert said.strip() == "", "nothing warns"
     return folder
@@ -269,13 +282,14 @@ def test_a_run_goes_on_with_as_many_processes(runs: Path) -> None:
 @pytest.mark.slow
 def test_sigterm_to_torchrun_saves_once_and_ends_all(tmp_path: Path) -> None:
     process = torchrun(tmp_path, {"run": "long", "length": 100_000, "evaluate": 100_000, "told": True})
-    try:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "it trains\n"
-        process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=PATIENCE)
-    finally:
-        process.kill()
+    late = threading.Timer(PATIENCE, process.terminate)
+    late.start()
+    assert process.stdout is not None
+    said = process.stdout.readline()
+    late.cancel()
+    process.send_signal(signal.SIGTERM)
+    waited_for(process)
+    assert said == "it trains\n"
     first, second = results(tmp_path, "long")
     assert first.pop("events").count("Saved") == 1
     assert second.pop("events") == []
@@ -408,6 +422,24 @@ def test_nested_blocks_fail_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
         pass
     assert ended.value.code == 0
     assert asked == [2]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="PyTorch synchronises norms of two processes on two GPUs")
+def test_synchronised_norms_are_those_of_the_whole_batch(tmp_path: Path) -> None:
+    """Two processes are one that has the whole batch, statistics and all."""
+    process = torchrun(tmp_path, {"run": "two", "device": "cuda", "sync_norm": True})
+    said = waited_for(process)
+    assert process.returncode == 0, said
+    wanted = Wanted(precision=Precision.FP64, compile=Compile.NONE, graph=False, channels_last=False)
+    fit(
+        SPEC, RECIPE, data(), run=tmp_path / "one", network=NETWORK, parameters=PARAMETERS, seed=SEED, wanted=wanted,
+        device="cuda",
+    )  # fmt: skip
+    one, two = (load_file(tmp_path / run / "last.safetensors") for run in ("one", "two"))
+    assert one.keys() == two.keys()
+    for name, tensor in one.items():
+        assert torch.allclose(two[name], tensor, rtol=1e-9, atol=1e-9), name
 
 
 def test_norms_are_synchronised_on_gpus_alone() -> None:
