@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -113,10 +113,8 @@ def test_killed_between_any_two_files_it_becomes_the_same(
         patch.setattr(os, "replace", counted(os.replace))
         patch.setattr(Path, "unlink", counted(Path.unlink))
         patch.setattr(log, "append", counted(append, half_a_line if at % 2 else None))
-        try:
+        with contextlib.suppress(Killed):
             attempt(run)
-        except Killed:
-            pass
     assert (left[0] >= 0) == (at == MOMENTS)
     assert attempt(run, resume=True).finished
     assert left_by(run) == left_by(whole)
@@ -300,11 +298,11 @@ def test_another_execution_is_allowed_and_said(tmp_path: Path) -> None:
 
 
 CHANGES = {
-    "recipe": (dict(recipe=replace(RECIPE, rate=0.05, steps=(9,))), ["steps: 7, 10 → 9", "rate: 0.1 → 0.05"]),
-    "seed": (dict(seed=6), ["seed: 5 → 6"]),
-    "data": (dict(of=data(seed=1)), ["data, sha256: "]),
+    "recipe": ({"recipe": replace(RECIPE, rate=0.05, steps=(9,))}, ["steps: 7, 10 → 9", "rate: 0.1 → 0.05"]),
+    "seed": ({"seed": 6}, ["seed: 5 → 6"]),
+    "data": ({"of": data(seed=1)}, ["data, sha256: "]),
     "network": (
-        dict(spec=SPEC.replace("dropout(0.2)", "dropout(0.5)").replace("shaky(6)", "shaky(8)")),
+        {"spec": SPEC.replace("dropout(0.2)", "dropout(0.5)").replace("shaky(6)", "shaky(8)")},
         ["stage1, shaky, branch 4, dropout, p: 0.2 → 0.5", "channels: 6 → 8"],
     ),
 }
