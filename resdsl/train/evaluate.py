@@ -103,8 +103,11 @@ def evaluation_batches(
     batch: int,
     device: torch.device,
     dtype: torch.dtype = torch.float32,
+    workers: int | None = None,
 ) -> Batches:
-    """The test set alone, in batches of one size. shape: what the network reads, where the data are files."""
+    """The test set alone, in batches of one size. shape: what the network reads, where the data are files; workers: processes
+    that read them.
+    """
     recipe, normalisation = replace(DIGITS, batch=batch), Normalisation(by.mean, by.std)
     match data:
         case Arrays(test=test):
@@ -116,7 +119,7 @@ def evaluation_batches(
             if shape is None:
                 raise fail("wrong-data", f"{data.name} has images in files, and the network reads none")
             alone = Files(data.name, Listed(test.paths[:1], test.labels[:1]), test, data.classes)
-            return Pictures(alone, recipe, normalisation, shape, seed=0, device=device, dtype=dtype)
+            return Pictures(alone, recipe, normalisation, shape, seed=0, device=device, dtype=dtype, workers=workers)
 
 
 def _scored(forward: Callable[[Tensor], Tensor], batches: Batches, device: torch.device, classes: int) -> Score:

@@ -197,9 +197,7 @@ def _inputs(data: Dataset, part: Split | Listed, count: int, trained: Trained) -
     """So many of a part's inputs, as the network reads them in evaluation: (n, *input)."""
     few = _with_test(data, part, count)
     shape = trained.network.input
-    size = len(few.test)
-    batches = evaluation_batches(
-        few, trained.by, shape if isinstance(shape, Image) else None, size, torch.device("cpu")
-    )
+    wanted = shape if isinstance(shape, Image) else None
+    batches = evaluation_batches(few, trained.by, wanted, len(few.test), torch.device("cpu"), workers=0)
     (batch,) = batches.evaluation()
     return batch.inputs.contiguous(memory_format=torch.contiguous_format).numpy()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 from resdsl.diagnostics import SpecError
@@ -26,13 +28,16 @@ from resdsl.recorded import (
     normalisation_of,
     normalisation_text,
 )
-from resdsl.targets import onnx_runtime
+from resdsl.spec import origin
+from resdsl.targets import onnx_runtime, table
 from resdsl.targets.model import open_model
 from resdsl.targets.precision import Form, Precision
-from resdsl.targets.table import TARGETS
+from resdsl.targets.table import TARGETS, Request, Written
+from resdsl.targets.tensorrt import compare
 from resdsl.targets.tensorrt.options import EngineOptions, Via
 from resdsl.train.data.dataset import Arrays, Split
 from resdsl.train.data.digits import digits
+from resdsl.train.data.folders import image_folders
 from resdsl.train.evaluate import evaluate_model, evaluate_run
 from resdsl.train.export import Wish, export
 from resdsl.train.fit import fit
@@ -41,6 +46,10 @@ from resdsl.train.folder import NORMALISATION as NORMALISATION_FILE
 from resdsl.train.normalisation import normalised
 from resdsl.train.recipe import DIGITS, Normalise, with_length
 from resdsl.train.trained import Trained, notes_on, open_run
+from resdsl.verify import Check, EngineFile, Report, Wanted
+from resdsl.writing import Output
+
+module = sys.modules[export.__module__]
 
 SHORT = with_length(DIGITS, 66)
 """Three epochs, a second or two."""
@@ -178,6 +187,78 @@ def test_an_engine_needs_a_gpu_before_anything_is_done(trained: Trained, tmp_pat
         export(trained, digits(), tmp_path / "m.engine", Wish(target=TARGETS["trt"]))
     assert caught.value.diagnostics[0].code in ("missing-library", "missing-gpu")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_beside_the_model(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As from 2 GiB of them on. The test set is answered by the pair, aside."""
+    monkeypatch.setattr(table, "MAX_ONNX_BYTES", 1000)
+    exported = export(trained, digits(), tmp_path / "large.onnx")
+    assert {path.name for path in tmp_path.iterdir()} == {"large.onnx", "large.onnx.data"}
+    assert exported.written.beside == "large.onnx.data"
+    score = evaluate_model(open_model(tmp_path / "large.onnx"), digits(), trained.by)
+    assert score.counts == exported.model.counts == exported.run.counts
+
+
+def test_an_engine_is_verified_as_the_file_that_it_is(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No engine is built or run here: an ONNX model plays it. What surrounds it is real."""
+    asked: list[Request] = []
+    seen: list[EngineFile] = []
+
+    def emit(request: Request, output: Output) -> Written:
+        asked.append(request)
+        assert output.beside is not None
+        name, beside = output.beside(".json")
+        beside.write(b"sidecar")
+        written = TARGETS["onnx"].emit(request, output)
+        return replace(written, beside=name)
+
+    def verified(*_: object, wanted: Wanted) -> Report:
+        assert isinstance(wanted.engine, EngineFile)
+        seen.append(wanted.engine)
+        path = Path(wanted.engine.path)
+        assert path.with_name(path.name + ".json").read_bytes() == b"sidecar"
+        assert list(tmp_path.glob("[!.]*")) == [], "nothing stands in its place yet"
+        return Report("preact110", 8, (Check("trt fp32", 0.0, 1.0),), ())
+
+    monkeypatch.setattr(compare, "require_engines", lambda *_: None)
+    monkeypatch.setattr(module, "verify", verified)
+    monkeypatch.setattr(module, "open_model", lambda file, *_, **__: open_model(file.read_bytes()))
+    exported = export(trained, digits(), tmp_path / "m.engine", Wish(target=replace(TARGETS["trt"], emit=emit)))
+    assert {path.name for path in tmp_path.iterdir()} == {"m.engine", "m.engine.json"}
+    assert exported.model.counts == exported.run.counts
+    assert json.loads(asked[0].records[CLASSES]) == list("0123456789")
+    assert seen[0].origin == asked[0].origin == origin(trained.document)
+
+
+def test_data_in_files(tmp_path: Path) -> None:
+    """Two classes, red and blue, of pictures of other sizes than the network reads."""
+    for part, count in (("train", 12), ("val", 5)):
+        for number, name in enumerate(("red", "blue")):
+            (tmp_path / "data" / part / name).mkdir(parents=True)
+            for index in range(count):
+                noise = np.random.default_rng([number, index, count]).integers(0, 60, (40, 50, 3), np.uint8)
+                noise[..., 2 * number] += 150
+                Image.fromarray(noise).save(tmp_path / "data" / part / name / f"{index}.png")
+    data = image_folders(tmp_path / "data", "colours")
+    spec = "resnet 1\nnetwork colour(classes = 10) { input 3x32x32 stem conv(1x1, 4) -> bn head avgpool -> linear(classes) }\n"
+    recipe = replace(with_length(DIGITS, 20), batch=8)
+    result = fit(spec, recipe, data, run=tmp_path / "run", workers=0, device="cpu")
+    assert result.score is not None
+    exported = export(open_run(tmp_path / "run", "last"), data, tmp_path / "m.onnx")
+    assert (exported.run.samples, exported.run.wrong) == (10, result.score.wrong)
+    assert exported.model.counts == exported.run.counts == result.score.counts
+    # By hand: resized by pillow alone, normalised as the model says.
+    picture = Image.open(tmp_path / "data" / "val" / "blue" / "0.png")
+    mean, std = (
+        np.array(json.loads(metadata(tmp_path / "m.onnx")[NORMALISATION])[key]["values"], np.float32)
+        for key in ("mean", "std")
+    )
+    pixels = (
+        np.asarray(picture.resize((46, 37), Image.Resampling.BILINEAR), np.float32)[2:34, 7:39].transpose(2, 0, 1) / 255
+    )
+    assert answers(tmp_path / "m.onnx", ((pixels - mean) / std)[None]).argmax(1) == list(data.classes).index("blue")
 
 
 # What a run says of itself.
