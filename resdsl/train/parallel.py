@@ -104,6 +104,8 @@ def distributed(module: nn.Module, share: Share) -> nn.Module:
     """The module, whose gradients are averaged over all processes in the backward pass."""
     if share.world == 1:
         return module
+    with together():  # DistributedDataParallel waits for processes, and one of them may have failed on its way here
+        pass
     # Of one input channel, a weight's gradient has another of the layouts that are the same in memory.
     warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides", UserWarning)
     known = signature(DistributedDataParallel).parameters
@@ -119,7 +121,8 @@ def together() -> Generator[None]:
     """What fails inside in one process ends all: the first that failed raises its error, so that it is said once, and the others
     SystemExit with status 0: with another one, torchrun would end the first before it has said it.
 
-    All processes come here, and inside nothing waits for another process but in a block of this kind.
+    All processes come here. What waits for others inside comes behind a block of this kind, an empty one if need be: there a
+    process that goes on meets one that has failed and is at the end of the outer block.
     """
     error: BaseException | None = None
     try:

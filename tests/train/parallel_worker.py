@@ -12,7 +12,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
-from resdsl.diagnostics import SpecError
+from resdsl.diagnostics import SpecError, fail
 from resdsl.train.batches import Share
 from resdsl.train.data.dataset import Arrays, Split
 from resdsl.train.events import Event, Logged, Started
@@ -69,7 +69,8 @@ def main() -> None:
         with processes(own(torch.device(cases[0].get("device", "cpu")))) as share:
             require_collectives(share)
             for case in cases:
-                with at_step(case, rank), patch.object(FIT, "choose", eager if case.get("units") else choose):
+                chosen = patch.object(FIT, "choose", eager if case.get("units") else choose)
+                with at_step(case, rank), chosen, before_the_loop(case, rank):
                     trained(case, rank)
     except SpecError as error:
         sys.exit(str(error))
@@ -144,6 +145,17 @@ def at_step(case: dict[str, Any], rank: int) -> Generator[None]:
             os._exit(3)
 
     with patch.object(Step, "update", counted):
+        yield
+
+
+@contextmanager
+def before_the_loop(case: dict[str, Any], rank: int) -> Generator[None]:
+    """The second process fails where the first one goes on to wrap the module."""
+
+    def failed(*_: object) -> object:
+        raise fail("out-of-memory", "the second has no room")
+
+    with patch.object(FIT, "training_module", failed) if case.get("fails") and rank == 1 else nullcontext():
         yield
 
 

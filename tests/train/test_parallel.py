@@ -320,6 +320,14 @@ def test_what_fails_in_one_ends_all(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_what_fails_in_the_second_alone_is_said_by_it(tmp_path: Path) -> None:
+    """While the first one is on its way to wait for it."""
+    first, second = as_srun(tmp_path, {"run": "run", "fails": True})
+    assert first == Ended(0, "")
+    assert second == Ended(1, "error[out-of-memory]: the second has no room")
+
+
+@pytest.mark.slow
 def test_a_process_that_dies_ends_the_others(tmp_path: Path) -> None:
     first, second = as_srun(tmp_path, {"run": "run", "length": 1000, "dies_at": 2})
     assert second.status == 3
