@@ -17,7 +17,8 @@ from resdsl.train.step import Meter, Step
 
 TIMES = 20
 """A mean loss over an interval that is more than this many times what a guess costs, or what the first step cost if that is more, is
-one that no training was seen to come back from.
+one that no training was seen to come back from. Of runs on digits at rates of 0.3 to 1000, those that learned stayed below 3 times,
+and those above 20 ended no better than guessing.
 """
 BEFORE = 3
 """Signals that are shown before the one where it began."""
@@ -168,7 +169,7 @@ def _what(found: Found | None, limit: float) -> str:
         case Where.GRADIENT:
             return f"the gradient that goes back through {found.part} is not finite"
         case Where.UPDATE:
-            return f"{found.part} is not finite after the update"
+            return f"{found.part} is not finite after the step"
         case Where.GROWTH:
             before, now = found.growth
             much = f"{found.part} gives {now:.3g} times what it reads"

@@ -77,8 +77,9 @@ def observed(step: Step, batch: Batch) -> Observed:
 
 def broken(step: Step) -> tuple[str, ...]:
     """The weights, statistics and momenta that are not finite, by their names."""
-    tensors = [*state_of(step.module).items(), *((f"{name}", tensor) for name, tensor in step.momentum().items())]
-    sums = summed(torch.stack([tensor.abs().sum(dtype=torch.float64) for _, tensor in tensors])).tolist()
+    tensors = [*state_of(step.module).items(), *step.momentum().items()]
+    # In the tensors' own precision, as `total` adds up: what is out of its range counts as not finite.
+    sums = summed(torch.stack([torch.linalg.vector_norm(tensor, 1).double() for _, tensor in tensors])).tolist()
     return tuple(
         dict.fromkeys(name for (name, _), value in zip(tensors, sums, strict=True) if not math.isfinite(value))
     )

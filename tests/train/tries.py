@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 
 from resdsl.train.data.dataset import Arrays, Split
 from resdsl.train.events import Event
-from resdsl.train.execution import Execution, Wanted
+from resdsl.train.execution import Wanted
 from resdsl.train.fit import Result, fit
 from resdsl.train.folder import BEST, LAST
 from resdsl.train.loop import Intervals
@@ -123,6 +123,3 @@ def left_by(run: Path) -> dict[str, Any]:
 
 def shorter(length: int) -> Recipe:
     return replace(RECIPE, length=length)
-
-
-EAGER = Execution()
