@@ -18,7 +18,6 @@ from resdsl.cli.train_options import (
     data_options,
     device_option,
     execution_options,
-    is_first,
     recipe_options,
     require_libraries,
     spec_options,
@@ -50,7 +49,7 @@ DEFAULT_DATA = "digits"
 @click.option("--keep", type=click.IntRange(1), default=2, show_default=True, metavar="N", help="How many checkpoints stand.")  # fmt: skip
 @click.option("--log-every", type=click.IntRange(1), metavar="N", help="Iterations between lines of the log.  [default: 50, an epoch at most]")  # fmt: skip
 @click.option("--evaluate-every", type=click.IntRange(1), metavar="N", help="Iterations between evaluations, each with a checkpoint.  [default: an epoch]")  # fmt: skip
-@click.option("--log", "logs", type=click.Choice(LOGS), multiple=True, help="Also this log, beside log.jsonl; may be repeated.")  # fmt: skip
+@click.option("--logger", "logs", type=click.Choice(LOGS), multiple=True, help="Also this log, beside log.jsonl; may be repeated.")  # fmt: skip
 def command(
     spec: str,
     run: Path,
@@ -82,31 +81,35 @@ def command(
         require_libraries()
         from resdsl.train.devices import device_named
         from resdsl.train.fit import fit
+        from resdsl.train.parallel import processes, together
         from resdsl.train.progress import progress
 
         place = device_named(device)
-        opened = data.opened(DEFAULT_DATA)
-        chosen = recipe.chosen(opened.name, len(opened.train))
-        with progress() as shown:
-            result = fit(
-                read_spec(spec),
-                chosen,
-                opened,
-                run=run,
-                network=which.network,
-                parameters=which.parameters,
-                seed=seed,
-                wanted=execution.wanted(),
-                device=place,
-                resume=resume,
-                intervals=_intervals(chosen.batch, len(opened.train), log_every, evaluate_every, keep),
-                listener=_together([shown, *_logs(run, logs)]),
-                options=which.options,
-                workers=workers,
-                command=sys.argv,
-            )
-    if is_first():
-        _conclude(result)
+        with processes(place) as share:
+            with together():
+                opened = data.opened(DEFAULT_DATA)
+                chosen = recipe.chosen(opened.name, len(opened.train))
+                listeners = _logs(run, logs) if share.rank == 0 else []
+            with progress() as shown:
+                result = fit(
+                    read_spec(spec),
+                    chosen,
+                    opened,
+                    run=run,
+                    network=which.network,
+                    parameters=which.parameters,
+                    seed=seed,
+                    wanted=execution.wanted(),
+                    device=place,
+                    resume=resume,
+                    intervals=_intervals(chosen.batch, len(opened.train), log_every, evaluate_every, keep),
+                    listener=_together([shown, *listeners]),
+                    options=which.options,
+                    workers=workers,
+                    command=sys.argv,
+                )
+            if share.rank == 0:
+                _conclude(result)
     if not result.finished:
         raise SystemExit(128 + (result.signal or 0))
 
@@ -139,7 +142,12 @@ def _conclude(result: Result) -> None:
     if not result.finished:
         click.echo(f"{result.run}: saved at iteration {result.iteration:,}; `--resume` goes on", err=True)
         return
+    from resdsl.train.report.write import write_report
+
+    report = write_report(result.run, result.score)
+    if report.missing is not None:
+        click.echo(report.missing.render(), err=True)
     score, best = result.score, result.best
     words = f"{result.run}: test error {score.error:.2%}, loss {score.loss:.4f}" if score else f"{result.run}: done"
     least = f"; least {best.error:.2%}, at iteration {best.iteration:,}" if best else ""
-    click.echo(f"{words}{least}")
+    click.echo(f"{words}{least}; {report.files[0]}")

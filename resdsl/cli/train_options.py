@@ -235,11 +235,6 @@ def require_libraries() -> None:
             raise fail("missing-library", message, help="pip install 'resdsl[train]'")
 
 
-def is_first() -> bool:
-    """Whether this process is the one that prints, of those that torchrun started."""
-    return os.environ.get("RANK", "0") == "0" or "TORCHELASTIC_RUN_ID" not in os.environ
-
-
 def _collapsing(
     function: F,
     options: tuple[Callable[[F], F], ...],

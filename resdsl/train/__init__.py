@@ -15,6 +15,7 @@ from resdsl.train.fit import Result, fit
 from resdsl.train.loop import Intervals
 from resdsl.train.recipe import RECIPES, Crop, Decay, Normalise, Recipe, Unit, with_length
 from resdsl.train.recipe_file import open_recipe, read_recipe
+from resdsl.train.report.write import Report, write_report
 from resdsl.train.trained import Trained, open_run
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "Noticed",
     "Precision",
     "Recipe",
+    "Report",
     "Result",
     "Saved",
     "Score",
@@ -55,4 +57,5 @@ __all__ = [
     "open_run",
     "read_recipe",
     "with_length",
+    "write_report",
 ]

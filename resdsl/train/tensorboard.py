@@ -51,6 +51,6 @@ def _writer() -> type[SummaryWriter]:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] not in ("tensorboard", "distutils", "six"):
             raise
-        message = "--log tensorboard needs TensorBoard, which is not installed"
+        message = "--logger tensorboard needs TensorBoard, which is not installed"
         raise fail("missing-library", message, help="pip install 'resdsl[tensorboard]'") from None
     return SummaryWriter

@@ -82,10 +82,11 @@ def test_the_help_loads_no_torch() -> None:
 
 
 def test_a_run(folder: Path) -> None:
-    result = run(*SHORT, "-o", "a", "--log", "csv", "--seed", "3")
+    result = run(*SHORT, "-o", "a", "--logger", "csv", "--seed", "3")
     assert result.exit_code == 0, result.output
     assert re.fullmatch(
-        r"a: test error \d+\.\d\d%, loss \d\.\d{4}; least \d+\.\d\d%, at iteration (22|44)\n", result.stdout
+        r"a: test error \d+\.\d\d%, loss \d\.\d{4}; least \d+\.\d\d%, at iteration (22|44); a/report/report.md\n",
+        result.stdout,
     )
     said = result.stderr
     assert "preact110: 75,002 parameters, 3 units, reads 1x8x8" in said
@@ -188,17 +189,6 @@ def test_sigterm_and_on_again(folder: Path) -> None:
 def test_resuming_what_is_not_there_begins(folder: Path) -> None:
     assert run(*SHORT, "-o", "a", "--resume").exit_code == 0
     assert (folder / "a" / LAST).is_file()
-
-
-def test_processes_other_than_the_first_say_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from resdsl.cli.train_options import is_first
-
-    monkeypatch.setenv("RANK", "1")
-    assert is_first(), "without torchrun it means nothing"
-    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
-    assert not is_first()
-    monkeypatch.setenv("RANK", "0")
-    assert is_first()
 
 
 # What is refused.
