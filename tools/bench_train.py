@@ -225,10 +225,10 @@ def worked(case: Case) -> Document:
 def ours(case: Case, network: Any, weights: Any) -> Callable[..., None]:
     import torch
 
-    from resdsl.train.execution import Compile, Execution, in_force
-    from resdsl.train.model import training_module
+    from resdsl.train.compute.execution import Compile, Execution, in_force
+    from resdsl.train.compute.model import training_module
+    from resdsl.train.compute.step import Step
     from resdsl.train.recipe import CIFAR
-    from resdsl.train.step import Step
 
     device = torch.device("cpu")
     execution = Execution(compile=Compile(case.way), backend=case.backend or "inductor")

@@ -20,8 +20,8 @@ from resdsl.targets.endings import COMPILED, is_compiled, is_engine
 from resdsl.targets.onnx_provider import Provider
 
 if TYPE_CHECKING:  # PyTorch comes with them
+    from resdsl.train.compute.score import Score
     from resdsl.train.data.dataset import Dataset
-    from resdsl.train.evaluate import Score
 
 OF_A_RUN = ("weights", "precision", "device")
 SHOWN = 5
@@ -84,9 +84,9 @@ def command(
 def _of_run(
     target: str, data: DataFlags, weights: str, device: str | None, precision: str | None
 ) -> tuple[str, Dataset, Score]:
-    from resdsl.train.devices import device_named
+    from resdsl.train.compute.devices import device_named
+    from resdsl.train.compute.execution import Precision
     from resdsl.train.evaluate import evaluate_run
-    from resdsl.train.execution import Precision
     from resdsl.train.trained import notes_on, open_run
 
     if not os.path.isdir(target):

@@ -86,7 +86,7 @@ def command(
             raise click.UsageError(f"{weights} is read, and {each} would replace it")
     with reporting():
         require_libraries()
-        from resdsl.train.devices import device_named
+        from resdsl.train.compute.devices import device_named
         from resdsl.train.export import Wish, export
         from resdsl.train.trained import notes_on, open_run
 

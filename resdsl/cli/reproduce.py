@@ -25,11 +25,11 @@ from resdsl.cli.train_options import (
 from resdsl.diagnostics import fail
 
 if TYPE_CHECKING:  # PyTorch comes with them
-    from resdsl.train.events import Event
     from resdsl.train.reproduce.measured import Measurement
     from resdsl.train.reproduce.outcome import Outcome
     from resdsl.train.reproduce.plan import Plan, Trial
     from resdsl.train.reproduce.run import How, Interrupted
+    from resdsl.train.run.events import Event
 
     Outcomes = Iterator[tuple[Trial, Outcome | Interrupted]]
 
@@ -170,7 +170,7 @@ def _progress(name: str) -> Callable[[Event], None] | None:
     """Where a run stands, in one line of a terminal."""
     if not _on_terminal():
         return None
-    from resdsl.train.events import Evaluated, Logged
+    from resdsl.train.run.events import Evaluated, Logged
 
     def tell(event: Event) -> None:
         match event:

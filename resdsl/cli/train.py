@@ -25,9 +25,9 @@ from resdsl.cli.train_options import (
 )
 
 if TYPE_CHECKING:  # PyTorch comes with them
-    from resdsl.train.events import Event
-    from resdsl.train.fit import Result
-    from resdsl.train.loop import Intervals
+    from resdsl.train.run.events import Event
+    from resdsl.train.run.fit import Result
+    from resdsl.train.run.loop import Intervals
 
 LOGS = ("csv", "tensorboard")
 DEFAULT_DATA = "digits"
@@ -79,10 +79,10 @@ def command(
     """
     with reporting():
         require_libraries()
-        from resdsl.train.devices import device_named
-        from resdsl.train.fit import fit
-        from resdsl.train.parallel import processes, together
-        from resdsl.train.progress import progress
+        from resdsl.train.compute.devices import device_named
+        from resdsl.train.compute.parallel import processes, together
+        from resdsl.train.run.fit import fit
+        from resdsl.train.run.progress import progress
 
         place = device_named(device)
         with processes(place) as share:
@@ -115,16 +115,16 @@ def command(
 
 
 def _intervals(batch: int, samples: int, log: int | None, evaluate: int | None, keep: int) -> Intervals:
-    from resdsl.train.fit import LOG_EVERY
-    from resdsl.train.loop import Intervals
+    from resdsl.train.run.fit import LOG_EVERY
+    from resdsl.train.run.loop import Intervals
 
     per_epoch = max(1, samples // batch)
     return Intervals(log or min(LOG_EVERY, per_epoch), evaluate or per_epoch, keep)
 
 
 def _logs(run: Path, names: Sequence[str]) -> list[Callable[[Event], None]]:
-    from resdsl.train.csv_log import CsvLog
-    from resdsl.train.tensorboard import TensorBoard
+    from resdsl.train.run.csv_log import CsvLog
+    from resdsl.train.run.tensorboard import TensorBoard
 
     kinds: dict[str, Callable[[Path], Callable[[Event], None]]] = {"csv": CsvLog, "tensorboard": TensorBoard}
     return [kinds[name](run) for name in dict.fromkeys(names)]

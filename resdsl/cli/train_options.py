@@ -17,8 +17,8 @@ from resdsl.semantics.lower import DEFAULT_MAX_UNITS
 from resdsl.spec import Options
 
 if TYPE_CHECKING:  # PyTorch comes with them
+    from resdsl.train.compute.execution import Wanted
     from resdsl.train.data.dataset import Dataset
-    from resdsl.train.execution import Wanted
     from resdsl.train.recipe import Recipe
     from resdsl.train.trained import Trained
 
@@ -106,7 +106,7 @@ class ExecutionFlags:
     sync_norm: bool
 
     def wanted(self) -> Wanted:
-        from resdsl.train.execution import Compile, Precision, Wanted
+        from resdsl.train.compute.execution import Compile, Precision, Wanted
 
         return Wanted(
             compile=None if self.compile == AUTO else Compile(self.compile),

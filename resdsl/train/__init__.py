@@ -5,17 +5,18 @@
 ['cifar', 'cifar-torch', 'digits', 'imagenet']
 """
 
+from resdsl.train.compute.execution import Compile, Execution, Precision, Wanted
+from resdsl.train.compute.score import Score
 from resdsl.train.data.dataset import Arrays, Dataset, Files, Listed, Split
 from resdsl.train.data.open import DATASETS, open_data
-from resdsl.train.evaluate import Score, evaluate_model, evaluate_run
-from resdsl.train.events import Evaluated, Event, Logged, Noticed, Saved, Started
-from resdsl.train.execution import Compile, Execution, Precision, Wanted
+from resdsl.train.evaluate import evaluate_model, evaluate_run
 from resdsl.train.export import Exported, Wish, export
-from resdsl.train.fit import Result, fit
-from resdsl.train.loop import Intervals
 from resdsl.train.recipe import RECIPES, Crop, Decay, Normalise, Recipe, Unit, with_length
 from resdsl.train.recipe_file import open_recipe, read_recipe
 from resdsl.train.report.write import Report, write_report
+from resdsl.train.run.events import Evaluated, Event, Logged, Noticed, Saved, Started
+from resdsl.train.run.fit import Result, fit
+from resdsl.train.run.loop import Intervals
 from resdsl.train.trained import Trained, open_run
 
 __all__ = [

@@ -1,62 +1,28 @@
-"""What a network gets wrong on a test set: the module in training, what a run left, a model in a file."""
+"""What a network gets wrong on a test set: what a run left, a model in a file."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
 from resdsl.diagnostics import fail
 from resdsl.network.types import Image
 from resdsl.recorded import Recorded
 from resdsl.targets.model import OpenModel, best_batch
-from resdsl.train.batches import Batches, Resident
+from resdsl.train.compute.execution import Execution, Precision, in_force
+from resdsl.train.compute.model import training_module
+from resdsl.train.compute.score import Score, evaluate, scored
+from resdsl.train.data.batches import Batches, Resident
 from resdsl.train.data.dataset import Arrays, Dataset, Files, Listed, Split
-from resdsl.train.execution import Execution, Precision, in_force
-from resdsl.train.model import autocast, evaluating, training_module
-from resdsl.train.normalisation import Normalisation
-from resdsl.train.parallel import summed
+from resdsl.train.data.normalisation import Normalisation
 from resdsl.train.recipe import DIGITS
 from resdsl.train.trained import Trained
 
 BATCH = 64
 """What a model is given that takes any."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Score:
-    """Over a test set. loss: mean cross-entropy. confusion: how often a sample of class i was called j, (classes, classes)."""
-
-    loss: float
-    confusion: torch.Tensor
-
-    @property
-    def counts(self) -> list[list[int]]:
-        """The confusion matrix, row by row."""
-        return self.confusion.tolist()
-
-    @property
-    def samples(self) -> int:
-        return int(self.confusion.sum())
-
-    @property
-    def wrong(self) -> int:
-        return self.samples - int(self.confusion.diagonal().sum())
-
-    @property
-    def error(self) -> float:
-        """Share of wrong answers, 0 to 1."""
-        return 1 - float(self.confusion.diagonal().sum()) / self.samples
-
-
-def evaluate(module: nn.Module, batches: Batches, execution: Execution, device: torch.device, classes: int) -> Score:
-    """The module's score in evaluation mode, over all processes; sums stay on the device until the end."""
-    with evaluating(module), autocast(execution, device):
-        return _scored(module, batches, device, classes)
 
 
 def evaluate_run(trained: Trained, data: Dataset, device: torch.device, precision: Precision | None = None) -> Score:
@@ -93,7 +59,7 @@ def evaluate_model(model: OpenModel, data: Dataset, by: Recorded) -> Score:
         found = model.run(model.fitted(inputs.contiguous(memory_format=torch.contiguous_format).numpy(), data.name))
         return torch.from_numpy(np.asarray(found[output.name], np.float64))
 
-    return _scored(forward, batches, torch.device("cpu"), classes)
+    return scored(forward, batches, torch.device("cpu"), classes)
 
 
 def evaluation_batches(
@@ -114,24 +80,12 @@ def evaluation_batches(
             alone = Arrays(data.name, Split(test.inputs[:1], test.labels[:1]), test, data.classes)
             return Resident(alone, recipe, normalisation, seed=0, device=device, dtype=dtype)
         case Files(test=test):
-            from resdsl.train.pictures import Pictures
+            from resdsl.train.data.pictures import Pictures
 
             if shape is None:
                 raise fail("wrong-data", f"{data.name} has images in files, and the network reads none")
             alone = Files(data.name, Listed(test.paths[:1], test.labels[:1]), test, data.classes)
             return Pictures(alone, recipe, normalisation, shape, seed=0, device=device, dtype=dtype, workers=workers)
-
-
-def _scored(forward: Callable[[Tensor], Tensor], batches: Batches, device: torch.device, classes: int) -> Score:
-    loss = torch.zeros((), dtype=torch.float64, device=device)
-    confusion = torch.zeros(classes * classes, dtype=torch.int64, device=device)
-    for batch in batches.evaluation():
-        logits = forward(batch.inputs)[: batch.valid]
-        labels = batch.labels[: batch.valid]
-        loss += F.cross_entropy(logits.to(torch.promote_types(logits.dtype, torch.float32)), labels, reduction="sum")
-        confusion += torch.bincount(labels * classes + logits.argmax(1), minlength=classes * classes)
-    loss, confusion = summed(loss), summed(confusion).reshape(classes, classes).cpu()
-    return Score(float(loss) / int(confusion.sum()), confusion)
 
 
 def _shape(model: OpenModel, data: Dataset) -> Image | None:

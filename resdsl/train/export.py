@@ -24,9 +24,10 @@ from resdsl.targets.onnx_provider import Provider
 from resdsl.targets.precision import Form, Precision
 from resdsl.targets.table import TARGETS, Request, Target, Written
 from resdsl.targets.tensorrt.options import EngineOptions, Via
-from resdsl.train import execution
+from resdsl.train.compute import execution
+from resdsl.train.compute.score import Score
 from resdsl.train.data.dataset import Arrays, Dataset, Files, Listed, Split
-from resdsl.train.evaluate import Score, evaluate_model, evaluate_run, evaluation_batches
+from resdsl.train.evaluate import evaluate_model, evaluate_run, evaluation_batches
 from resdsl.train.trained import Trained
 from resdsl.verify import EngineFile, Report, Wanted, verify
 from resdsl.weights.safetensors import write_safetensors

@@ -14,7 +14,7 @@ from resdsl.network.types import Image, Shape, Vector
 from resdsl.source import Source
 from resdsl.spec import Options, Origin, Parameter
 from resdsl.train.data.dataset import Arrays, Dataset
-from resdsl.train.normalisation import Normalisation, normalisation
+from resdsl.train.data.normalisation import Normalisation, normalisation
 from resdsl.train.recipe import Recipe, require_valid
 from resdsl.train.schedule import Schedule, schedule
 

@@ -12,10 +12,10 @@ from resdsl.network.initial import Weights
 from resdsl.network.network import Network
 from resdsl.recorded import Recorded, recorded_normalisation
 from resdsl.source import Source
-from resdsl.train import checkpoint
+from resdsl.train.compute.execution import Precision
 from resdsl.train.data.dataset import Dataset
-from resdsl.train.execution import Precision
-from resdsl.train.folder import BEST, LAST, NETWORK, NORMALISATION, about
+from resdsl.train.run import checkpoint
+from resdsl.train.run.folder import BEST, LAST, NETWORK, NORMALISATION, about
 from resdsl.weights import fit_weights, network_weights
 
 NAMED = {"best": BEST, "last": LAST}

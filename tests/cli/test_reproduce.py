@@ -13,10 +13,10 @@ from click.testing import CliRunner, Result
 
 from resdsl.cli import main
 from resdsl.cli import reproduce as cli
-from resdsl.train.events import Event, Logged
-from resdsl.train.fit import fit
 from resdsl.train.reproduce import run as run_module
 from resdsl.train.reproduce.tables import TABLES
+from resdsl.train.run.events import Event, Logged
+from resdsl.train.run.fit import fit
 from tests.train.reproduce.given import write_npz
 from tests.train.reproduce.stand_in_ray import StandIn
 

@@ -22,10 +22,10 @@ from safetensors.numpy import load_file
 from resdsl.cli import main
 from resdsl.cli import train as module
 from resdsl.cli.train_options import COMPILES, PRECISIONS
-from resdsl.train.events import Event, Logged
-from resdsl.train.execution import Compile, Precision
-from resdsl.train.folder import LAST
+from resdsl.train.compute.execution import Compile, Precision
 from resdsl.train.recipe import RECIPES
+from resdsl.train.run.events import Event, Logged
+from resdsl.train.run.folder import LAST
 
 NETWORK = ("std/resnet110", "--network", "preact110", "-p", "n=1")
 SHORT = (*NETWORK, "--iterations", "44")

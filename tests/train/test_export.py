@@ -38,13 +38,13 @@ from resdsl.targets.tensorrt.options import EngineOptions, Via
 from resdsl.train.data.dataset import Arrays, Split
 from resdsl.train.data.digits import digits
 from resdsl.train.data.folders import image_folders
+from resdsl.train.data.normalisation import normalised
 from resdsl.train.evaluate import evaluate_model, evaluate_run
 from resdsl.train.export import Wish, export
-from resdsl.train.fit import fit
-from resdsl.train.folder import BEST, LAST
-from resdsl.train.folder import NORMALISATION as NORMALISATION_FILE
-from resdsl.train.normalisation import normalised
 from resdsl.train.recipe import DIGITS, Normalise, with_length
+from resdsl.train.run.fit import fit
+from resdsl.train.run.folder import BEST, LAST
+from resdsl.train.run.folder import NORMALISATION as NORMALISATION_FILE
 from resdsl.train.trained import Trained, notes_on, open_run
 from resdsl.verify import Check, EngineFile, Report, Wanted
 from resdsl.writing import Output

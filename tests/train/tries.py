@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from resdsl.train.compute.execution import Wanted
 from resdsl.train.data.dataset import Arrays, Split
-from resdsl.train.events import Event
-from resdsl.train.execution import Wanted
-from resdsl.train.fit import Result, fit
-from resdsl.train.folder import BEST, LAST
-from resdsl.train.loop import Intervals
 from resdsl.train.recipe import Recipe, Unit
+from resdsl.train.run.events import Event
+from resdsl.train.run.fit import Result, fit
+from resdsl.train.run.folder import BEST, LAST
+from resdsl.train.run.loop import Intervals
 
 RECIPE = Recipe(
     name="small", source="of a test", batch=8, unit=Unit.ITERATIONS, length=13, steps=(7, 10), warmup=2, nesterov=True, pad=1

@@ -149,11 +149,11 @@ def _ours(compile: str | None, graph: bool | None) -> Callable[[Subject, int, st
         import torch
 
         from resdsl.network.initial import initial_weights
-        from resdsl.train.batches import Batch
-        from resdsl.train.execution import Compile, Wanted, choose, in_force
-        from resdsl.train.model import training_module
+        from resdsl.train.compute.execution import Compile, Wanted, choose, in_force
+        from resdsl.train.compute.model import training_module
+        from resdsl.train.compute.step import Captured, Step
+        from resdsl.train.data.batches import Batch
         from resdsl.train.recipe import CIFAR as RECIPE
-        from resdsl.train.step import Captured, Step
 
         place = torch.device(device, 0) if device == "cuda" else torch.device(device)
         execution = choose(Wanted(compile=None if compile is None else Compile(compile), graph=graph), place)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from resdsl.train.events import Evaluated, Logged
+from resdsl.train.run.events import Evaluated, Logged
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

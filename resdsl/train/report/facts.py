@@ -11,10 +11,10 @@ from typing import Any
 from resdsl import spec
 from resdsl.analysis.costs import Summary, summarise
 from resdsl.diagnostics import fail
-from resdsl.train import log
-from resdsl.train.evaluate import Score
-from resdsl.train.events import Evaluated, Logged
-from resdsl.train.folder import NETWORK, about
+from resdsl.train.compute.score import Score
+from resdsl.train.run import log
+from resdsl.train.run.events import Evaluated, Logged
+from resdsl.train.run.folder import NETWORK, about
 
 
 @dataclass(frozen=True, slots=True)

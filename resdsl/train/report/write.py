@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from resdsl.diagnostics import Diagnostic, SpecError, fail
-from resdsl.train.evaluate import Score
+from resdsl.train.compute.score import Score
 from resdsl.train.report.confusion import confusion_figure
 from resdsl.train.report.curves import curves
 from resdsl.train.report.document import to_text

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from resdsl.train import log
-from resdsl.train.events import Evaluated, Logged
 from resdsl.train.report.curves import PERCENT, line, pair
 from resdsl.train.reproduce.plan import Plan, Row, run_folder
+from resdsl.train.run import log
+from resdsl.train.run.events import Evaluated, Logged
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,12 +6,12 @@ import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from resdsl.train.folder import about
 from resdsl.train.recipe import CIFAR, RECIPES, Recipe, with_length
 from resdsl.train.recipe_file import differences
 from resdsl.train.reproduce.outcome import Outcome, percent
 from resdsl.train.reproduce.plan import Plan, Row, Trial
 from resdsl.train.reproduce.tables import SEEDS
+from resdsl.train.run.folder import about
 
 TITLES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "imagenet": "ImageNet"}
 PAPERS_PRECISION = "fp32"

@@ -8,8 +8,8 @@ from pathlib import Path
 from types import ModuleType
 
 from resdsl.diagnostics import Diagnostic, SpecError, fail
+from resdsl.train.compute.execution import Wanted
 from resdsl.train.data.open import open_data
-from resdsl.train.execution import Wanted
 from resdsl.train.recipe import Recipe
 from resdsl.train.reproduce.outcome import Outcome
 from resdsl.train.reproduce.plan import Trial

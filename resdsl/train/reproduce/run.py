@@ -6,14 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from resdsl.diagnostics import SpecError
+from resdsl.train.compute.execution import Wanted
 from resdsl.train.data.dataset import Dataset
-from resdsl.train.events import Event
-from resdsl.train.execution import Wanted
-from resdsl.train.fit import fit
-from resdsl.train.folder import NAME, require_same
 from resdsl.train.recipe import Recipe
 from resdsl.train.reproduce.outcome import Diverged, Measured, Outcome, remember, remembered
 from resdsl.train.reproduce.plan import Trial
+from resdsl.train.run.events import Event
+from resdsl.train.run.fit import fit
+from resdsl.train.run.folder import NAME, require_same
 from resdsl.train.setup import setup
 
 DIVERGED = "diverged"

@@ -10,10 +10,10 @@ import torch
 
 from resdsl import spec
 from resdsl.network.document import to_json
-from resdsl.train import log
-from resdsl.train.evaluate import Score
-from resdsl.train.events import Evaluated, Logged
-from resdsl.train.folder import NAME, NETWORK
+from resdsl.train.compute.score import Score
+from resdsl.train.run import log
+from resdsl.train.run.events import Evaluated, Logged
+from resdsl.train.run.folder import NAME, NETWORK
 
 BATCH = 64
 SPEC = "resnet 1\nnetwork small(classes = 10) { input 1x8x8 stem conv(3x3, 4) -> bn -> relu head avgpool -> linear(classes) }\n"

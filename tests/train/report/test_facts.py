@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from resdsl.diagnostics import SpecError
-from resdsl.train.events import Evaluated, Logged
 from resdsl.train.report.confusion import Confused, most_confused
 from resdsl.train.report.facts import Final, facts
+from resdsl.train.run.events import Evaluated, Logged
 from tests.train.report.runs import BATCH, TESTED, TRAINED, run_folder, score
 
 

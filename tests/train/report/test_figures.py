@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from resdsl.train.events import Evaluated, Logged
 from resdsl.train.report.confusion import GAMMA, confusion_figure
 from resdsl.train.report.curves import LOSS, TEST, TRAIN, curves
 from resdsl.train.report.figures import as_png, as_svg, drawing
+from resdsl.train.run.events import Evaluated, Logged
 from tests.train.report.runs import TESTED, TRAINED, score
 
 SVG = "{http://www.w3.org/2000/svg}"

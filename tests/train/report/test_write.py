@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from resdsl.diagnostics import SpecError
-from resdsl.train.events import Evaluated, Logged
 from resdsl.train.report.document import to_text
 from resdsl.train.report.facts import facts
 from resdsl.train.report.page import page
 from resdsl.train.report.write import write_report
+from resdsl.train.run.events import Evaluated, Logged
 from tests.conftest import Golden
 from tests.train.report.runs import TESTED, TRAINED, run_folder, score
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from resdsl.diagnostics import SpecError
+from resdsl.train.compute.execution import Wanted
 from resdsl.train.data.open import open_data
-from resdsl.train.execution import Wanted
 from resdsl.train.reproduce.on_ray import Task, ray_outcomes
 from resdsl.train.reproduce.outcome import Measured, remembered
 from resdsl.train.reproduce.plan import Plan

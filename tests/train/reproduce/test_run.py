@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from resdsl.diagnostics import SpecError, fail
-from resdsl.train import log
-from resdsl.train.events import Evaluated, Logged
 from resdsl.train.reproduce import run as run_module
 from resdsl.train.reproduce.outcome import Diverged, Measured, percent, remember, remembered
 from resdsl.train.reproduce.plan import Trial
 from resdsl.train.reproduce.run import Interrupted, outcome_of, train
+from resdsl.train.run import log
+from resdsl.train.run.events import Evaluated, Logged
 from tests.train.reproduce.given import how, small_plan
 
 

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from resdsl.train import log
-from resdsl.train.events import Evaluated, Logged
 from resdsl.train.recipe import CIFAR, CIFAR_TORCH, DIGITS
 from resdsl.train.report.figures import as_svg, drawing
 from resdsl.train.reproduce.curves import table_curves
@@ -20,6 +18,8 @@ from resdsl.train.reproduce.plan import plan
 from resdsl.train.reproduce.table_text import ALMOST, OTHERWISE, SAME, cells, document, markdown, plain, remarks
 from resdsl.train.reproduce.tables import TABLE1, TABLE2, TABLE3
 from resdsl.train.reproduce.write import write_table
+from resdsl.train.run import log
+from resdsl.train.run.events import Evaluated, Logged
 from tests.conftest import Golden
 from tests.train.reproduce.given import RECIPE, as_if_trained, small_plan
 

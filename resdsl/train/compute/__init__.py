@@ -1,0 +1,1 @@
+"""One step of training on a device: what is compiled, recomputed, captured, shared among processes."""
