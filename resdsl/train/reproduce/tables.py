@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
 from typing import TypeAlias
 
 FAILS_ABOVE = 20.0
-"""%: what the paper calls a failure."""
+"""%: what the paper calls a failure, of CIFAR-10."""
 SEEDS = 5
 """Runs of each network on CIFAR, of which the paper prints the median."""
 
@@ -134,3 +135,8 @@ TABLE3 = Table(
     ),
 )  # fmt: skip
 TABLES = MappingProxyType({table.name: table for table in (TABLE1, TABLE2, TABLE3)})
+
+
+def fails_above(data: str) -> float:
+    """%: above it, an error on these data is a failure. On CIFAR-100 the paper's best networks are above FAILS_ABOVE."""
+    return math.inf if data == "cifar100" else FAILS_ABOVE

@@ -73,6 +73,16 @@ def test_the_paper_fails_above_twenty(tmp_path: Path, error: float, words: str) 
     assert cells(measured(tmp_path, resnet110=[at(error)] * 3))[0][3] == words
 
 
+def test_nothing_fails_on_cifar100_but_what_diverged(tmp_path: Path) -> None:
+    """The paper's own errors there are between 22 and 28 %."""
+    given = plan(TABLE3, "cifar100", tmp_path, seeds=(0,))
+    outcomes = {("resnet164_cifar100", 0): at(25.16), ("preact164_cifar100", 0): Diverged("x")}
+    found = measurement(given, "cifar100", CIFAR, as_if_trained(given, outcomes))
+    assert [row[2:] for row in cells(found)][:2] == [("25.16", "25.16"), ("24.33", "fail (diverged)")]
+    assert [row["failed"] for row in json.loads(document(found))["rows"]] == [False, True, None, None]
+    assert "fail is above" not in plain(found)
+
+
 def test_numbers_of_the_document(some: Measurement) -> None:
     said = json.loads(document(some), parse_constant=pytest.fail)
     rows = {row["variant"]: row for row in said["rows"]}
