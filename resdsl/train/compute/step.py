@@ -94,7 +94,7 @@ class Captured:
         mutable = [*step.module.state_dict().values(), *step.momentum().values(), step.sums]
         before = [tensor.clone() for tensor in mutable]
         with torch.random.fork_rng([step.device] if step.device.type == "cuda" else []):
-            self._graph = _captured(lambda: step.update(self._inputs, self._labels), step.optimiser)
+            self._graph = _captured(lambda: step.update(self._inputs, self._labels), step.optimiser, step.device)
         for tensor, value in zip(mutable, before, strict=True):
             tensor.detach().copy_(value)
 
@@ -121,20 +121,24 @@ def sgd(parameters: dict[str, nn.Parameter], recipe: Recipe, rate: Tensor) -> to
     return optimiser
 
 
-def _captured(update: Callable[[], None], optimiser: torch.optim.Optimizer) -> torch.cuda.CUDAGraph:
+def _captured(
+    update: Callable[[], None], optimiser: torch.optim.Optimizer, device: torch.device
+) -> torch.cuda.CUDAGraph:
     """The update as a graph, after it ran WARM_UP times: on one stream that is not the default one, as PyTorch asks for.
 
     What is compiled is compiled then. Gradients are None before, so that the graph makes them in its own memory, anew each time.
-    Errors are this thread's alone: another one may pin memory for the next batches meanwhile.
+    Errors are this thread's alone: another one may pin memory for the next batches meanwhile. A stream is the current GPU's, and
+    what other GPUs do would be in no graph: `cuda:1` is made the current one meanwhile.
     """
-    aside = torch.cuda.Stream()
-    aside.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(aside):
-        for _ in range(WARM_UP):
+    with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
+        aside = torch.cuda.Stream()
+        aside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(aside):
+            for _ in range(WARM_UP):
+                update()
+        torch.cuda.current_stream().wait_stream(aside)
+        optimiser.zero_grad(set_to_none=True)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, stream=aside, capture_error_mode="thread_local"):
             update()
-    torch.cuda.current_stream().wait_stream(aside)
-    optimiser.zero_grad(set_to_none=True)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, stream=aside, capture_error_mode="thread_local"):
-        update()
     return graph

@@ -227,6 +227,24 @@ def test_capturing_leaves_the_run_as_it_is(monkeypatch: pytest.MonkeyPatch) -> N
     assert not any(map(torch.equal, held[-3:], before[-3:]))
 
 
+def test_a_step_is_captured_on_its_own_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Streams are those of the current GPU, which need not be the one that was asked for."""
+    play_graphs(monkeypatch)
+    current: list[torch.device | None] = [None]
+
+    @contextmanager
+    def device(chosen: torch.device) -> Generator[None]:
+        current.append(chosen)
+        yield
+        current.pop()
+
+    monkeypatch.setattr(torch.cuda, "device", device)
+    used: list[torch.device | None] = []
+    optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)])
+    steps._captured(lambda: used.append(current[-1]), optimiser, torch.device("cuda", 1))
+    assert used == [torch.device("cuda", 1)] * (steps.WARM_UP + 1)
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA GPU here")
 @pytest.mark.parametrize(
     "execution",
