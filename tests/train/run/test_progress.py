@@ -128,6 +128,12 @@ def test_a_table_that_is_taken_up_again(tmp_path: Path) -> None:
     assert table(tmp_path) == rows[:2], "what came after the checkpoint is repeated"
 
 
+def test_a_table_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").mkdir()
+    with pytest.raises(SpecError, match=r"log\.csv cannot be written: Is a directory"):
+        CsvLog(tmp_path)(LOGGED)
+
+
 def test_curves_for_tensorboard(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard", reason="tensorboard is not installed")
     from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
