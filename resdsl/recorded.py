@@ -16,21 +16,24 @@ from resdsl.diagnostics import fail
 NORMALISATION, CLASSES = "resdsl.normalisation", "resdsl.classes"
 """Keys in the metadata of an ONNX model, and of what stands beside an engine."""
 MOST_AXES = 3
+PIXEL = 255
+"""What pixels, 0 to 255, are divided by."""
 
 _Nested: TypeAlias = "float | list[_Nested]"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Recorded:
-    """(x - mean) / std of pixels from 0 to 1, or of numbers as they are. Both float32, of the input's number of axes, 1 where
-    all elements of an axis have the same.
+    """(x / divisor - mean) / std. divisor: PIXEL for images of bytes, 1 for numbers as they are. mean, std: float32, of the input's
+    number of axes, 1 where all elements of an axis have the same.
     """
 
     mean: NDArray[np.float32]
     std: NDArray[np.float32]
+    divisor: int = 1
 
     def of(self, inputs: NDArray[np.floating]) -> NDArray[np.float32]:
-        """inputs: (n, *shape) or one sample; pixels from 0 to 1. Raises SpecError for inputs of another shape."""
+        """inputs: (n, *shape) or one sample, divided already. Raises SpecError for inputs of another shape."""
         try:
             found = ((inputs - self.mean) / self.std).astype(np.float32)
         except ValueError:
@@ -41,13 +44,13 @@ class Recorded:
         return found
 
 
-def normalisation_text(mean: NDArray[np.float32], std: NDArray[np.float32]) -> str:
+def normalisation_text(by: Recorded) -> str:
     """JSON, for `recorded_normalisation`: nested lists and their shape, numbers as short as float32 comes back from."""
     parts = {
         name: {"shape": list(part.shape), "values": _short(part.tolist())}
-        for name, part in (("mean", mean), ("std", std))
+        for name, part in (("mean", by.mean), ("std", by.std))
     }
-    return json.dumps(parts)
+    return json.dumps({"divisor": by.divisor} | parts)
 
 
 def classes_text(classes: Sequence[str]) -> str:
@@ -63,9 +66,12 @@ def recorded_normalisation(text: str, name: str) -> Recorded:
         if mean.ndim != std.ndim or not (std > 0).all():
             raise ValueError("mean and std do not go together")
         np.broadcast_shapes(mean.shape, std.shape)
+        divisor = document.get("divisor", 1)
+        if divisor not in (1, PIXEL):
+            raise ValueError(f"inputs are divided by {divisor!r}")
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise fail("unreadable", f"the normalisation in {name} cannot be read: {error}") from None
-    return Recorded(mean, std)
+    return Recorded(mean, std, int(divisor))
 
 
 def normalisation_of(metadata: Mapping[str, str], name: str) -> Recorded | None:

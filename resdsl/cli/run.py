@@ -17,7 +17,7 @@ from resdsl.cli.options import reporting
 from resdsl.diagnostics import fail
 from resdsl.network.types import Image
 from resdsl.outputs import WRITERS, numbers, written
-from resdsl.recorded import Recorded, normalisation_of
+from resdsl.recorded import PIXEL, Recorded, normalisation_of
 from resdsl.samples import UNIT, Normalisation, is_image, read_array, read_image
 from resdsl.targets.endings import is_engine
 from resdsl.targets.model import OpenModel, least_batch, notes_of, open_model, runtime_of
@@ -53,8 +53,8 @@ def command(
     """Compute the output of a model: of an ONNX model with ONNX Runtime, of an engine with TensorRT.
 
     MODEL is an engine if it ends in .engine, .plan or .trt, and an ONNX model otherwise. INPUT is a .npy, .npz or .safetensors file, an
-    image, or random[:SEED]. Images are normalised as the model records it, if it does and neither --mean nor --std is given. Prints the classes with the greatest output of
-    each sample, or writes all outputs to OUT.
+    image, or random[:SEED]. Images are normalised as the model records it, if it does and neither --mean nor --std is given; a model of numbers that were no pixels
+    takes none without these. Prints the classes with the greatest output of each sample, or writes all outputs to OUT.
 
     \b
     resdsl run resnet50.onnx cat.jpg --top 1
@@ -101,11 +101,21 @@ def _read(session: OpenModel, input: str, normalisation: Recorded | Normalisatio
         case (int(channels), int(height), int(width)):
             shape = Image(channels, height, width)
             if isinstance(normalisation, Recorded):
+                _require_pixels(normalisation, session.name)
                 return normalisation.of(read_image(path, shape, UNIT))
             return read_image(path, shape, normalisation)
         case _:
             message = f"{input} is an image, and {session.name} takes {session.input}, not channels, height and width"
             raise fail("wrong-input", message)
+
+
+def _require_pixels(recorded: Recorded, name: str) -> None:
+    if recorded.divisor != PIXEL:
+        message = (
+            f"{name} was trained on numbers as they were in its data, and does not say how pixels become such numbers"
+        )
+        help = "give --mean and --std for pixels of 0 to 1, or the numbers as a .npy file"
+        raise fail("wrong-input", message, help=help)
 
 
 def _check_writable(session: OpenModel, out: str) -> None:

@@ -99,7 +99,7 @@ def export(
         compares=None,
         origin=origin(trained.document),
         records={
-            NORMALISATION: normalisation_text(trained.by.mean, trained.by.std),
+            NORMALISATION: normalisation_text(trained.by),
             CLASSES: classes_text(trained.classes),
         },
         engine=wish.engine,

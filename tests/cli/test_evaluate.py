@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 import resdsl
 from resdsl.cli import main
-from resdsl.recorded import CLASSES, NORMALISATION, classes_text, normalisation_text
+from resdsl.recorded import CLASSES, NORMALISATION, Recorded, classes_text, normalisation_text
 from tests.targets.tensorrt.stand_in import CLASSES as COUNT
 from tests.targets.tensorrt.stand_in import SAMPLE, play, write_engine
 from tests.targets.tensorrt.stand_in import expected as summed
@@ -122,7 +122,7 @@ def test_an_engine_has_it_in_its_sidecar(folder: Path, monkeypatch: pytest.Monke
     play(monkeypatch)
     one = np.full((1, 1, 1), 0.5, np.float32)
     names = tuple("abcde")
-    records = {NORMALISATION: normalisation_text(one, one), CLASSES: classes_text(names)}
+    records = {NORMALISATION: normalisation_text(Recorded(one, one)), CLASSES: classes_text(names)}
     write_engine(folder / "m.engine", records=records)
     draw = np.random.default_rng(0)
     x, y = draw.random((21, *SAMPLE), np.float32), np.arange(21) % COUNT

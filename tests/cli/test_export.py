@@ -108,6 +108,32 @@ def test_other_normalisations_of_an_image(folder: Path) -> None:
         np.testing.assert_allclose(np.load("y.npy"), session.run(None, {"input": x})[0], rtol=1e-4, atol=1e-5)
 
 
+def test_a_network_that_was_trained_on_floats_takes_no_image(folder: Path) -> None:
+    """0 to 255, as Keras hands them out: read as 0 to 1 they would all be one grey, and nobody would know."""
+    data = digits()
+    arrays = {"x_train": data.train.inputs, "x_test": data.test.inputs}
+    floats = {name: each.astype(np.float32) for name, each in arrays.items()}
+    np.savez("floats.npz", **floats, y_train=data.train.labels, y_test=data.test.labels)
+    Image.fromarray(data.test.inputs[0, 0]).save("digit.png")
+    made = run("train", *NETWORK, "--data", "floats.npz", "--iterations", "2", "-o", "floats")
+    assert made.exit_code == 0, made.output
+    assert run("export", "floats", "-o", "f.onnx", "--limit", "8").exit_code == 0
+    said = json.loads({each.key: each.value for each in onnx.load("f.onnx").metadata_props}[NORMALISATION])
+    assert said["divisor"] == 1
+    assert said["mean"]["values"][0][0][0] > 1
+    refused = run("run", "f.onnx", "digit.png")
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert "f.onnx was trained on numbers as they were in its data" in refused.stderr
+    assert "--mean and --std" in refused.stderr
+    mean, std = (said[name]["values"][0][0][0] for name in ("mean", "std"))
+    given = run("run", "f.onnx", "digit.png", "--mean", str(mean / 255), "--std", str(std / 255), "-o", "y.npy")
+    assert given.exit_code == 0, given.output
+    x = (floats["x_test"][:1] - np.float32(mean)) / np.float32(std)
+    np.save("x.npy", x)
+    assert run("run", "f.onnx", "x.npy", "-o", "z.npy").exit_code == 0
+    np.testing.assert_allclose(np.load("y.npy"), np.load("z.npy"), rtol=1e-3, atol=1e-4)
+
+
 def recorded(model: str) -> tuple[np.ndarray, np.ndarray]:
     said = json.loads({each.key: each.value for each in onnx.load(model).metadata_props}[NORMALISATION])
     mean, std = (np.array(said[name]["values"], np.float32) for name in ("mean", "std"))

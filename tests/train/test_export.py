@@ -317,14 +317,16 @@ def test_other_data_than_the_runs(trained: Trained) -> None:
 # What a model records.
 
 
+@pytest.mark.parametrize("divisor", [1, 255])
 @pytest.mark.parametrize(
     ("mean", "std"), [((3, 1, 1), (3, 1, 1)), ((2, 5, 4), (1, 1, 1)), ((7,), (7,)), ((1,), (1,))], ids=str
 )
-def test_records_come_back_to_the_bit(mean: tuple[int, ...], std: tuple[int, ...]) -> None:
+def test_records_come_back_to_the_bit(mean: tuple[int, ...], std: tuple[int, ...], divisor: int) -> None:
     draw = np.random.default_rng(0)
     one, two = draw.random(mean, np.float32), draw.random(std, np.float32) + np.float32(1e-3)
-    found = normalisation_of({NORMALISATION: normalisation_text(one, two)}, "m.onnx")
+    found = normalisation_of({NORMALISATION: normalisation_text(Recorded(one, two, divisor))}, "m.onnx")
     assert found is not None
+    assert found.divisor == divisor
     np.testing.assert_array_equal(found.mean, one)
     np.testing.assert_array_equal(found.std, two)
     names = ("ä b", "c")
@@ -346,6 +348,8 @@ def test_records_come_back_to_the_bit(mean: tuple[int, ...], std: tuple[int, ...
         '{"mean": {"shape": [1, 1], "values": [[1]]}, "std": {"shape": [1], "values": [1]}}',
         '{"mean": {"shape": [2, 1], "values": [[1], [1]]}, "std": {"shape": [3, 1], "values": [[1], [1], [1]]}}',
         '{"mean": {"shape": [], "values": 1}, "std": {"shape": [], "values": 1}}',
+        '{"mean": {"shape": [1], "values": [0]}, "std": {"shape": [1], "values": [1]}, "divisor": 2}',
+        '{"mean": {"shape": [1], "values": [0]}, "std": {"shape": [1], "values": [1]}, "divisor": [1]}',
     ],
 )
 def test_records_that_are_none(text: str) -> None:

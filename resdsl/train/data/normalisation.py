@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resdsl.diagnostics import fail
+from resdsl.recorded import PIXEL
 from resdsl.train.data.dataset import Dataset, Files, Split
 from resdsl.train.recipe import Normalise
 
@@ -50,9 +51,14 @@ def normalisation(data: Dataset, kind: Normalise) -> Normalisation:
     return Normalisation(mean.astype(np.float32).reshape(spread), std.astype(np.float32).reshape(spread))
 
 
+def divisor(data: Dataset) -> int:
+    """What `scaled` divides its inputs by."""
+    return PIXEL if isinstance(data, Files) or data.train.inputs.dtype == np.uint8 else 1
+
+
 def scaled(inputs: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.float32]:
     """uint8 as 0 to 1; floats as they are."""
-    return inputs.astype(np.float32) / np.float32(255) if inputs.dtype == np.uint8 else inputs.astype(np.float32)
+    return inputs.astype(np.float32) / np.float32(PIXEL) if inputs.dtype == np.uint8 else inputs.astype(np.float32)
 
 
 def normalised(inputs: NDArray[np.uint8] | NDArray[np.float32], by: Normalisation) -> NDArray[np.float32]:

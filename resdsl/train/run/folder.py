@@ -13,9 +13,10 @@ from typing import Any
 from resdsl._version import __version__
 from resdsl.diagnostics import Diagnostic, Severity, SpecError, fail
 from resdsl.network.document import to_document, to_json
-from resdsl.recorded import normalisation_text
+from resdsl.recorded import Recorded, normalisation_text
 from resdsl.train.compute.execution import Execution
 from resdsl.train.data.batches import Share
+from resdsl.train.data.normalisation import divisor
 from resdsl.train.recipe import Recipe
 from resdsl.train.run import lock
 from resdsl.train.run.checkpoint import FOLDER
@@ -61,7 +62,8 @@ def begin(folder: Path, setup: Setup, execution: Execution, share: Share, enviro
         raise fail("unwritable", f"{folder} cannot be made: {error.strerror or error}") from None
     sweep(folder)
     write(to_json(setup.network).encode(), str(folder / NETWORK))
-    write(f"{normalisation_text(setup.by.mean, setup.by.std)}\n".encode(), str(folder / NORMALISATION))
+    by = Recorded(setup.by.mean, setup.by.std, divisor(setup.data))
+    write(f"{normalisation_text(by)}\n".encode(), str(folder / NORMALISATION))
     said = identity(setup, share) | {
         "execution": _computed(execution),
         "environment": _plain(asdict(environment)),

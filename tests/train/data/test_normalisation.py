@@ -10,7 +10,7 @@ import pytest
 from resdsl.diagnostics import SpecError
 from resdsl.train.data import normalisation as module
 from resdsl.train.data.dataset import Arrays, Files, Listed, Split
-from resdsl.train.data.normalisation import normalisation, normalised, scaled
+from resdsl.train.data.normalisation import divisor, normalisation, normalised, scaled
 from resdsl.train.recipe import Normalise
 
 LABELS = np.zeros(50, np.int64)
@@ -106,3 +106,10 @@ def test_files_have_published_numbers() -> None:
 def test_pixels_of_files_are_refused() -> None:
     with pytest.raises(SpecError, match="the mean of each pixel is not for files"):
         normalisation(files(), Normalise.PIXEL)
+
+
+def test_what_bytes_are_divided_by(tmp_path: Path) -> None:
+    assert divisor(arrays(images())) == 255
+    assert divisor(arrays(images().astype(np.float32))) == 1
+    listed = Listed((tmp_path,), LABELS[:1])
+    assert divisor(Files("x", listed, listed, ("a",))) == 255
