@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from resdsl.train.recipe import CIFAR, RECIPES, Recipe, with_length
@@ -15,6 +15,8 @@ from resdsl.train.run.folder import about
 
 TITLES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "imagenet": "ImageNet"}
 PAPERS_PRECISION = "fp32"
+PAPERS_SHARE = 64
+"""Samples that a norm of the paper computes mean and variance of: half of the batch, on each of two GPUs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +59,9 @@ def measurement(plan: Plan, data: str, recipe: Recipe, outcomes: Mapping[Trial, 
     lines = tuple(
         Line(row, {trial.seed: outcomes.get(trial) for trial in plan.trials if trial.row == row}) for row in plan.rows
     )
-    precisions = {_precision(trial) for trial in outcomes}
+    computed = [_computed(trial) for trial in outcomes]
     setting = _setting(plan, data, recipe)
-    return Measurement(plan, data, recipe, lines, (*setting, *_ways(plan, precisions)), not setting)
+    return Measurement(plan, data, recipe, lines, (*setting, *_ways(plan, recipe, computed)), not setting)
 
 
 def title(data: str) -> str:
@@ -67,8 +69,19 @@ def title(data: str) -> str:
     return TITLES.get(data, data)
 
 
-def _precision(trial: Trial) -> str:
-    return about(trial.run).get("execution", {}).get("precision", PAPERS_PRECISION)
+@dataclass(frozen=True, slots=True)
+class _Computed:
+    """How a run was. parts: of a batch, each with norms of its own."""
+
+    precision: str
+    parts: int
+
+
+def _computed(trial: Trial) -> _Computed:
+    said = about(trial.run)
+    execution = said.get("execution", {})
+    processes = 1 if execution.get("sync_norm", False) else said.get("processes", 1)
+    return _Computed(execution.get("precision", PAPERS_PRECISION), processes * execution.get("accumulate", 1))
 
 
 def _setting(plan: Plan, data: str, recipe: Recipe) -> list[str]:
@@ -87,15 +100,20 @@ def _setting(plan: Plan, data: str, recipe: Recipe) -> list[str]:
     return found if recipe == CIFAR else [*found, _recipe(recipe)]
 
 
-def _ways(plan: Plan, precisions: set[str]) -> list[str]:
+def _ways(plan: Plan, recipe: Recipe, computed: Sequence[_Computed]) -> list[str]:
     """How the same setting was measured."""
     found: list[str] = []
     if len(plan.seeds) != SEEDS:
         seeds = "One seed was" if len(plan.seeds) == 1 else f"{len(plan.seeds)} seeds were"
         found.append(f"{seeds} trained, not {SEEDS}.")
-    others = sorted(precisions - {PAPERS_PRECISION})
+    others = sorted({each.precision for each in computed} - {PAPERS_PRECISION})
     if others:
         found.append(f"Activations and gradients were computed in {_listed(others)}, not in {PAPERS_PRECISION}.")
+    shares = sorted({recipe.batch // each.parts for each in computed})
+    if any(share != PAPERS_SHARE for share in shares):
+        saw = _listed(f"{share} of {recipe.batch}" for share in shares)
+        papers = f"{PAPERS_SHARE} of {CIFAR.batch}, on each of two GPUs"
+        found.append(f"Batch norms saw {saw} samples at a time, the paper's saw {papers}.")
     return found
 
 

@@ -48,14 +48,18 @@ def small_plan(folder: Path, *, seeds: tuple[int, ...] = (0,), only: tuple[str, 
 
 
 def as_if_trained(
-    given: Plan, outcomes: dict[tuple[str, int], Outcome], precision: str = "fp32"
+    given: Plan, outcomes: dict[tuple[str, int], Outcome], processes: int = 1, **execution: object
 ) -> dict[object, Outcome]:
-    """Runs that nobody trained: outcomes by variant and seed, with the folders that say how."""
+    """Runs that nobody trained: outcomes by variant and seed, with the folders that say how: in one process in float32, batches in two
+    halves, unless `execution` has it otherwise.
+    """
+    said = {"precision": "fp32", "accumulate": 2, "sync_norm": False} | execution
     found: dict[object, Outcome] = {}
     for trial in given.trials:
         outcome = outcomes.get((trial.row.variant.name, trial.seed))
         if outcome is not None:
             trial.run.mkdir(parents=True)
-            (trial.run / "run.json").write_text(json.dumps({"execution": {"precision": precision}}), encoding="utf-8")
+            about = json.dumps({"execution": said, "processes": processes})
+            (trial.run / "run.json").write_text(about, encoding="utf-8")
             found[trial] = outcome
     return found

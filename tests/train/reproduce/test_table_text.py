@@ -96,17 +96,30 @@ def test_numbers_of_the_document(some: Measurement) -> None:
 
 
 def test_the_papers_setting(tmp_path: Path) -> None:
-    """Nothing differs: that is said, and nothing else."""
+    """Nothing differs, norms of halves of a batch included: that is said, and nothing else."""
     given = plan(TABLE2, "cifar10", tmp_path, seeds=range(5))
     found = measurement(given, "cifar10", CIFAR, as_if_trained(given, {("resnet110", 0): at(6)}))
     assert found.differences == ()
     assert remarks(replace(found, lines=())) == ["The figures here are medians of the seeds.", SAME]
 
 
+def test_norms_of_several_sizes_are_said_together(tmp_path: Path) -> None:
+    given = plan(TABLE2, "cifar10", tmp_path, seeds=range(5))
+    halves = as_if_trained(given, {("resnet110", 0): at(6)})
+    whole = as_if_trained(given, {("resnet110", 1): at(6)}, accumulate=1)
+    assert measurement(given, "cifar10", CIFAR, halves | whole).differences == (norms("64 of 128 and 128 of 128"),)
+
+
+def norms(saw: str) -> str:
+    return f"Batch norms saw {saw} samples at a time, the paper's saw 64 of 128, on each of two GPUs."
+
+
 def differing(tmp_path: Path, **given: object) -> tuple[str, ...]:
-    kept = {"data": "cifar10", "recipe": CIFAR, "seeds": range(5), "layers": None, "precision": "fp32"} | given
+    kept = {"data": "cifar10", "recipe": CIFAR, "seeds": range(5), "layers": None, "computed": {}} | given
     made = plan(TABLE3, kept["data"], tmp_path, seeds=kept["seeds"], layers=kept["layers"])
-    trained = as_if_trained(made, {("resnet110", 0): at(6)}, kept["precision"])
+    # Norms see 64 samples, unless `computed` has it otherwise.
+    computed = {"accumulate": max(1, kept["recipe"].batch // 64)} | kept["computed"]
+    trained = as_if_trained(made, {("resnet110", 0): at(6)}, **computed)
     found = measurement(made, kept["data"], kept["recipe"], trained)
     is_setting = bool({"data", "layers", "recipe"} & set(given)) and given.get("data") != "cifar100"
     assert remarks(found)[-1] == (OTHERWISE if is_setting else ALMOST if found.differences else SAME)
@@ -145,7 +158,12 @@ def differing(tmp_path: Path, **given: object) -> tuple[str, ...]:
         ),
         ({"seeds": (0,)}, ("One seed was trained, not 5.",)),
         ({"seeds": (0, 1)}, ("2 seeds were trained, not 5.",)),
-        ({"precision": "bf16"}, ("Activations and gradients were computed in bf16, not in fp32.",)),
+        ({"computed": {"accumulate": 1}}, (norms("128 of 128"),)),
+        ({"computed": {"accumulate": 4}}, (norms("32 of 128"),)),
+        ({"computed": {"accumulate": 1, "processes": 2}}, ()),
+        ({"computed": {"accumulate": 1, "processes": 2, "sync_norm": True}}, (norms("128 of 128"),)),
+        ({"computed": {"accumulate": 2, "processes": 2}}, (norms("32 of 128"),)),
+        ({"computed": {"precision": "bf16"}}, ("Activations and gradients were computed in bf16, not in fp32.",)),
     ],
 )  # fmt: skip
 def test_what_differs_from_the_paper_is_said(
