@@ -45,9 +45,10 @@ def setup(
     parameters: Mapping[str, Parameter] | None = None,
     seed: int = 0,
     options: Options = Options(),
+    by: Normalisation | None = None,
 ) -> Setup:
-    """Parameters `image` and `classes` of the network are set from the data unless they are given. Raises SpecError where network and
-    data do not fit.
+    """Parameters `image` and `classes` of the network are set from the data unless they are given. by: of these data as the recipe
+    wants it, if it is known; it is measured otherwise. Raises SpecError where network and data do not fit.
     """
     require_valid(recipe)
     given = dict(parameters or {})
@@ -64,7 +65,7 @@ def setup(
         specs.origin(spec, given, options),
         data,
         recipe,
-        normalisation(data, recipe.normalise),
+        by or normalisation(data, recipe.normalise),
         schedule(recipe, len(data.train)),
         seed,
     )

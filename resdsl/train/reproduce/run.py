@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 from resdsl.diagnostics import SpecError
 from resdsl.train.compute.execution import Wanted
 from resdsl.train.data.dataset import Dataset
+from resdsl.train.data.normalisation import Normalisation, normalisation
 from resdsl.train.recipe import Recipe
 from resdsl.train.reproduce.outcome import Diverged, Measured, Outcome, remember, remembered
 from resdsl.train.reproduce.plan import Trial
@@ -20,7 +22,7 @@ DIVERGED = "diverged"
 """The code of fit's error where numbers are not finite."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class How:
     """What all runs have in common. device: None for the default."""
 
@@ -28,6 +30,11 @@ class How:
     data: Dataset
     wanted: Wanted = Wanted()
     device: str | None = None
+
+    @cached_property
+    def by(self) -> Normalisation:
+        """Measured once: a second of work on CIFAR."""
+        return normalisation(self.data, self.recipe.normalise)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +50,13 @@ def outcome_of(trial: Trial, how: How) -> Outcome | None:
         return None
     variant = trial.row.variant
     made = setup(
-        variant.spec, how.recipe, how.data, network=variant.network, parameters={"n": trial.row.n}, seed=trial.seed
+        variant.spec,
+        how.recipe,
+        how.data,
+        network=variant.network,
+        parameters={"n": trial.row.n},
+        seed=trial.seed,
+        by=how.by,
     )
     is_other_length = require_same(trial.run, made)
     outcome = remembered(trial.run)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from resdsl.diagnostics import SpecError, fail
+from resdsl.train.data.normalisation import normalisation
 from resdsl.train.reproduce import run as run_module
 from resdsl.train.reproduce.outcome import Diverged, Measured, percent, remember, remembered
 from resdsl.train.reproduce.plan import Trial
 from resdsl.train.reproduce.run import Interrupted, outcome_of, train
 from resdsl.train.run import log
 from resdsl.train.run.events import Evaluated, Logged
+from resdsl.train.setup import setup
 from tests.train.reproduce.given import how, small_plan
 
 
@@ -55,6 +58,17 @@ def test_a_signal_saves_and_the_run_goes_on_as_if_nothing_had_been(tmp_path: Pat
     assert train(trial, how()) == train(other, how())
     weights = [(each.run / "last.safetensors").read_bytes() for each in (trial, other)]
     assert weights[0] == weights[1]
+
+
+def test_the_normalisation_is_measured_once_for_all_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes a second on CIFAR, and a table is of 55 runs."""
+    trials, given = small_plan(tmp_path, seeds=(0, 1)).trials, how()
+    outcomes = [train(trial, given) for trial in trials]
+    measured: list[object] = []
+    for module in (run_module, sys.modules[setup.__module__]):
+        monkeypatch.setattr(module, "normalisation", lambda *of: measured.append(of) or normalisation(*of))
+    assert [outcome_of(trial, given) for trial in trials] == outcomes
+    assert measured == [(given.data, given.recipe.normalise)]
 
 
 def test_a_run_of_another_recipe_is_not_taken_for_this_one(trial: Trial) -> None:
