@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,6 @@ from resdsl.cli.train_options import (
 if TYPE_CHECKING:  # PyTorch comes with them
     from resdsl.train.run.events import Event
     from resdsl.train.run.fit import Result
-    from resdsl.train.run.loop import Intervals
 
 LOGS = ("csv", "tensorboard")
 DEFAULT_DATA = "digits"
@@ -82,15 +82,19 @@ def command(
         from resdsl.train.compute.devices import device_named
         from resdsl.train.compute.parallel import processes, together
         from resdsl.train.run.fit import fit
+        from resdsl.train.run.loop import intervals_of
         from resdsl.train.run.progress import progress
+        from resdsl.train.run.side_log import SideLog
+        from resdsl.train.schedule import schedule
 
         place = device_named(device)
         with processes(place) as share:
             with together():
                 opened = data.opened(DEFAULT_DATA)
                 chosen = recipe.chosen(opened.name, len(opened.train))
+                per_epoch = schedule(chosen, len(opened.train)).per_epoch
                 listeners = _logs(run, logs) if share.rank == 0 else []
-            with progress() as shown:
+            with progress() if share.rank == 0 else nullcontext(_silent) as shown:
                 result = fit(
                     read_spec(spec),
                     chosen,
@@ -102,8 +106,8 @@ def command(
                     wanted=execution.wanted(),
                     device=place,
                     resume=resume,
-                    intervals=_intervals(chosen.batch, len(opened.train), log_every, evaluate_every, keep),
-                    listener=_together([shown, *listeners]),
+                    intervals=intervals_of(per_epoch, log_every, evaluate_every, keep),
+                    listener=_together([shown, *(SideLog(each, shown) for each in listeners)]),
                     options=which.options,
                     workers=workers,
                     command=sys.argv,
@@ -114,20 +118,16 @@ def command(
         raise SystemExit(128 + (result.signal or 0))
 
 
-def _intervals(batch: int, samples: int, log: int | None, evaluate: int | None, keep: int) -> Intervals:
-    from resdsl.train.run.fit import LOG_EVERY
-    from resdsl.train.run.loop import Intervals
-
-    per_epoch = max(1, samples // batch)
-    return Intervals(log or min(LOG_EVERY, per_epoch), evaluate or per_epoch, keep)
-
-
 def _logs(run: Path, names: Sequence[str]) -> list[Callable[[Event], None]]:
     from resdsl.train.run.csv_log import CsvLog
     from resdsl.train.run.tensorboard import TensorBoard
 
     kinds: dict[str, Callable[[Path], Callable[[Event], None]]] = {"csv": CsvLog, "tensorboard": TensorBoard}
     return [kinds[name](run) for name in dict.fromkeys(names)]
+
+
+def _silent(event: Event) -> None:
+    """Of several processes the first one shows the run."""
 
 
 def _together(listeners: Sequence[Callable[[Event], None]]) -> Callable[[Event], None]:

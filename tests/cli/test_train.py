@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
@@ -22,9 +23,13 @@ from safetensors.numpy import load_file
 from resdsl.cli import main
 from resdsl.cli import train as module
 from resdsl.cli.train_options import COMPILES, PRECISIONS
+from resdsl.train.compute import parallel
 from resdsl.train.compute.execution import Compile, Precision
+from resdsl.train.data.batches import Share
 from resdsl.train.recipe import RECIPES
-from resdsl.train.run.events import Event, Logged
+from resdsl.train.run import progress as progress_module
+from resdsl.train.run.csv_log import CsvLog
+from resdsl.train.run.events import Event, Logged, Started
 from resdsl.train.run.folder import LAST
 
 NETWORK = ("std/resnet110", "--network", "preact110", "-p", "n=1")
@@ -184,6 +189,35 @@ def test_sigterm_and_on_again(folder: Path) -> None:
     again = run(*NETWORK, "--epochs", "6", "-o", "a", "--resume")
     assert again.exit_code == 0, again.output
     require_same(folder / "whole", folder / "a")
+
+
+def test_a_table_that_cannot_be_written_ends_no_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its first line is told of, and the run comes to its end as it would without."""
+    assert run(*SHORT, "-o", "whole").exit_code == 0
+    begin = CsvLog.__call__
+
+    def blocked(self: CsvLog, event: Event) -> None:
+        if isinstance(event, Started):
+            self.path.mkdir()
+        begin(self, event)
+
+    monkeypatch.setattr(CsvLog, "__call__", blocked)
+    result = run(*SHORT, "-o", "a", "--logger", "csv")
+    assert result.exit_code == 0, result.output
+    said = "warning[unwritable]: a/log.csv cannot be written: Is a directory; the run goes on without it"
+    assert result.stderr.count(said) == result.stderr.count("log.csv") == 1
+    require_same(folder / "whole", folder / "a")
+
+
+def test_of_several_processes_the_first_one_shows_the_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight live displays would draw over each other on the terminal that torchrun's processes share."""
+    shown: list[int] = []
+    progress = progress_module.progress
+    monkeypatch.setattr(progress_module, "progress", lambda: shown.append(rank) or progress())
+    for rank in (0, 1):
+        monkeypatch.setattr(parallel, "processes", lambda place: nullcontext(Share(rank, 2)))  # noqa: B023
+        assert run(*NETWORK, "--iterations", "1", "-o", f"rank{rank}").exit_code == 0
+    assert shown == [0]
 
 
 def test_resuming_what_is_not_there_begins(folder: Path) -> None:

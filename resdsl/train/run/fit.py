@@ -15,8 +15,10 @@ from resdsl.network.initial import initial_weights
 from resdsl.network.types import Image
 from resdsl.spec import Options, Parameter
 from resdsl.train.compute import memory
+from resdsl.train.compute.devices import device_named
 from resdsl.train.compute.execution import Execution, Precision, Wanted, choose, in_force
-from resdsl.train.compute.model import state_of, training_module
+from resdsl.train.compute.model import is_random, state_of, training_module
+from resdsl.train.compute.norms import least_positions
 from resdsl.train.compute.parallel import own, processes, together
 from resdsl.train.compute.score import Score
 from resdsl.train.data.batches import Batches, Resident, Share
@@ -28,12 +30,10 @@ from resdsl.train.run import checkpoint, folder, lock, log
 from resdsl.train.run.checkpoint import Best
 from resdsl.train.run.environment import Environment, environment
 from resdsl.train.run.events import Evaluated, Event, Logged, Noticed, Started
-from resdsl.train.run.loop import Intervals, Loop
+from resdsl.train.run.loop import Intervals, Loop, intervals_of
 from resdsl.train.run.resume import newest, without_checkpoint
 from resdsl.train.run.stopping import stopping
 from resdsl.train.setup import Setup, Spec, setup
-
-LOG_EVERY = 50
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,7 +83,7 @@ def fit(
     ended stays as it is. listener: is told what happens, as it happens. workers: processes that read images. command: words for the
     run's records. SIGTERM, SIGHUP, SIGUSR1 and Ctrl-C end the run after the step, with a checkpoint. Raises SpecError.
     """
-    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    place = device_named(None if device is None else str(device))
     run = Path(run)
     with processes(place) as share, stopping() as stops, ExitStack() as stack:
         with together():
@@ -91,8 +91,9 @@ def fit(
             data = open_data(data, None if root is None else Path(root)) if isinstance(data, str) else data
             made = setup(spec, recipe, data, network=network, parameters=parameters, seed=seed, options=options)
             place = own(place)
-            execution = choose(wanted, place, share)
+            execution = choose(wanted, place, share, draws=is_random(made.network))
             _require_shares(made, execution, share)
+            _require_variance(made, execution, share)
         with together():
             if share.rank == 0:
                 _enter(stack, run, made, share, resume=resume)
@@ -141,7 +142,7 @@ def _loop(
     workers: int | None,
 ) -> Loop:
     if intervals is None:
-        intervals = Intervals(min(LOG_EVERY, made.schedule.per_epoch), made.schedule.per_epoch)
+        intervals = intervals_of(made.schedule.per_epoch)
     try:
         module = training_module(made.network, initial_weights(made.network, made.seed), execution, device)
         batches = _batches(made, execution, device, share, workers)
@@ -154,13 +155,17 @@ def _loop(
 
 def _batches(made: Setup, execution: Execution, device: torch.device, share: Share, workers: int | None) -> Batches:
     dtype = torch.float64 if execution.precision is Precision.FP64 else torch.float32
+    layout, seed = execution.layout, made.seed
     if isinstance(made.data, Arrays):
-        return Resident(made.data, made.recipe, made.by, seed=made.seed, device=device, dtype=dtype, share=share)
+        return Resident(
+            made.data, made.recipe, made.by, seed=seed, device=device, dtype=dtype, layout=layout, share=share
+        )
     shape = made.network.input
     assert isinstance(shape, Image)  # `setup` refuses any other for files
     return Pictures(
-        made.data, made.recipe, made.by, shape, seed=made.seed, device=device, dtype=dtype, share=share, workers=workers
-    )
+        made.data, made.recipe, made.by, shape, seed=seed, device=device, dtype=dtype, layout=layout, share=share,
+        workers=workers,
+    )  # fmt: skip
 
 
 def _open(run: Path, loop: Loop, environment: Environment) -> list[Diagnostic]:
@@ -203,3 +208,17 @@ def _require_shares(made: Setup, execution: Execution, share: Share) -> None:
         what = f"{share.world} processes" if share.world > 1 else "one process"
         message = f"a batch of {made.recipe.batch} is not divided by {what} with {execution.accumulate} parts each"
         raise fail("wrong-batch", message, help=f"`--batch {max(1, made.recipe.batch // parts) * parts}`, say")
+
+
+def _require_variance(made: Setup, execution: Execution, share: Share) -> None:
+    """Batch norms see at least two values of each channel at once."""
+    local = made.recipe.batch // share.world
+    at_once = local // execution.accumulate * (share.world if execution.sync_norm else 1)
+    positions = least_positions(made.network)
+    if positions is None or at_once * positions > 1:
+        return
+    message = f"a batch norm of {made.network.name} sees one value of each channel at a time, which has no variance"
+    parts = next((parts for parts in range(local // 2, 0, -1) if local % parts == 0), None)
+    if parts is None:
+        raise fail("wrong-batch", message, help=f"`--batch {2 * share.world}` or more")
+    raise fail("wrong-batch", message, help=f"`--accumulate {parts}` or fewer parts, of 2 samples or more")

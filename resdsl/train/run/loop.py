@@ -30,6 +30,8 @@ from resdsl.train.setup import Setup
 
 Listener = Callable[[Event], None]
 
+LOG_EVERY = 50
+
 
 @dataclass(frozen=True, slots=True)
 class Intervals:
@@ -40,6 +42,11 @@ class Intervals:
     log: int
     evaluate: int
     keep: int = 2
+
+
+def intervals_of(per_epoch: int, log: int | None = None, evaluate: int | None = None, keep: int = 2) -> Intervals:
+    """What is not given, as it is by default. per_epoch: iterations of an epoch."""
+    return Intervals(log or min(LOG_EVERY, per_epoch), evaluate or per_epoch, keep)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,9 @@ NAME = "tensorboard"
 
 
 class TensorBoard:
-    """A listener. What a run that goes on repeats is taken out of the curves. Raises SpecError if TensorBoard is absent."""
+    """A listener. What a run that goes on repeats is taken out of the curves. Raises SpecError if TensorBoard is absent, and if its
+    files cannot be written.
+    """
 
     def __init__(self, run: Path) -> None:
         self.path = run / NAME
@@ -24,6 +26,12 @@ class TensorBoard:
         self.writer: SummaryWriter | None = None
 
     def __call__(self, event: Event) -> None:
+        try:
+            self._tell(event)
+        except OSError as error:
+            raise fail("unwritable", f"{self.path} cannot be written: {error.strerror or error}") from None
+
+    def _tell(self, event: Event) -> None:
         match event:
             case Started(iteration=iteration):
                 self.writer = self.kind(str(self.path), purge_step=iteration + 1 if iteration else None)

@@ -14,14 +14,15 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress
 
-from resdsl.diagnostics import Diagnostic, Severity, SpecError
+from resdsl.diagnostics import Diagnostic, Severity, SpecError, fail
 from resdsl.train.compute.execution import Execution
 from resdsl.train.data.dataset import Arrays, Split
 from resdsl.train.recipe import CIFAR, Recipe, with_length
 from resdsl.train.run import log
 from resdsl.train.run.csv_log import CsvLog
-from resdsl.train.run.events import Evaluated, Logged, Noticed, Saved, Started
+from resdsl.train.run.events import Evaluated, Event, Logged, Noticed, Saved, Started
 from resdsl.train.run.progress import Bar, Lines, introduction, left, progress
+from resdsl.train.run.side_log import SideLog
 from resdsl.train.run.tensorboard import TensorBoard
 from resdsl.train.setup import setup
 
@@ -155,6 +156,33 @@ def test_curves_for_tensorboard(tmp_path: Path) -> None:
         "test/loss": (250, 0.75),
         "test/error": (250, 0.125),
     }
+
+
+def test_curves_that_cannot_be_written_are_named(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed")
+    (tmp_path / "tensorboard").write_text("")
+    with pytest.raises(SpecError, match="tensorboard cannot be written: File exists"):
+        TensorBoard(tmp_path)(started(run=tmp_path))
+
+
+def test_a_log_that_fails_is_told_once_and_left_out() -> None:
+    asked: list[Event] = []
+    told: list[Event] = []
+
+    def failing(event: Event) -> None:
+        asked.append(event)
+        if len(asked) == 2:
+            raise fail("unwritable", "a/log.csv cannot be written: No space left on device")
+
+    listener = SideLog(failing, told.append)
+    for event in (started(), LOGGED, EVALUATED, LOGGED):
+        listener(event)
+    assert asked[1:] == [LOGGED]
+    (noticed,) = told
+    assert isinstance(noticed, Noticed)
+    assert noticed.diagnostic.severity is Severity.WARNING
+    expected = "a/log.csv cannot be written: No space left on device; the run goes on without it"
+    assert noticed.diagnostic.message == expected
 
 
 def test_tensorboard_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
