@@ -19,7 +19,7 @@ from resdsl.train.data.batches import Share
 from resdsl.train.data.normalisation import divisor
 from resdsl.train.recipe import Recipe
 from resdsl.train.run import lock
-from resdsl.train.run.checkpoint import FOLDER
+from resdsl.train.run.checkpoint import FOLDER, settle
 from resdsl.train.run.difference import differences, network_differences
 from resdsl.train.run.environment import Environment
 from resdsl.train.setup import Setup
@@ -61,9 +61,9 @@ def begin(folder: Path, setup: Setup, execution: Execution, share: Share, enviro
     except OSError as error:
         raise fail("unwritable", f"{folder} cannot be made: {error.strerror or error}") from None
     sweep(folder)
-    write(to_json(setup.network).encode(), str(folder / NETWORK))
+    _settled(folder / NETWORK, to_json(setup.network))
     by = Recorded(setup.by.mean, setup.by.std, divisor(setup.data))
-    write(f"{normalisation_text(by)}\n".encode(), str(folder / NORMALISATION))
+    _settled(folder / NORMALISATION, f"{normalisation_text(by)}\n")
     said = identity(setup, share) | {
         "execution": _computed(execution),
         "environment": _plain(asdict(environment)),
@@ -187,7 +187,13 @@ def _first(lines: Sequence[str]) -> list[str]:
 
 
 def _write(folder: Path, said: dict[str, Any]) -> None:
-    write((json.dumps(said, indent=2, ensure_ascii=False) + "\n").encode(), str(folder / NAME))
+    _settled(folder / NAME, json.dumps(said, indent=2, ensure_ascii=False) + "\n")
+
+
+def _settled(path: Path, text: str) -> None:
+    """Whole, and on the disk: without run.json, a loss of power would leave checkpoints of no run."""
+    write(text.encode(), str(path))
+    settle(path)
 
 
 def _plain(value: Any) -> Any:

@@ -9,6 +9,7 @@ import random
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from io import BufferedWriter
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from resdsl.bench.machine import machine
 from resdsl.diagnostics import SpecError
 from resdsl.train.run import checkpoint, folder, lock, log
 from resdsl.train.run.checkpoint import checkpoints
-from resdsl.train.run.events import Evaluated, Event, Logged
+from resdsl.train.run.events import Evaluated, Event, Logged, Started
 from resdsl.train.run.fit import fit
 from resdsl.train.run.folder import BEST, LAST, about
 from resdsl.train.run.loop import Intervals
@@ -77,6 +78,31 @@ def test_best_is_of_the_evaluation_with_the_least_error(tmp_path: Path) -> None:
     best = load_file(run / BEST)
     assert all((best[name] == tensor.numpy()).all() for name, tensor in kept.items())
     assert [int(path.stem) for path in checkpoints(run)] == [2, 4, 6, 8, 10, 12, 13]
+
+
+def test_what_a_run_is_lies_on_the_disk_before_it_begins_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, synced, sync = tmp_path / "run", set[int](), os.fsync
+
+    def fsync(handle: int) -> None:
+        synced.add(os.fstat(handle).st_ino)
+        sync(handle)
+
+    def require_settled(names: tuple[str, ...]) -> Callable[[Event], None]:
+        def listener(event: Event) -> None:
+            if isinstance(event, Started):
+                assert synced >= {(run / name).stat().st_ino for name in (*names, ".")}
+
+        return listener
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with stopped_after(6):
+        attempt(run, listener=require_settled(("network.json", "normalisation.json", "run.json")))
+    before = (run / "run.json").stat().st_ino
+    synced.clear()
+    attempt(run, resume=True, listener=require_settled(("run.json",)))
+    assert (run / "run.json").stat().st_ino != before, "it is replaced"
 
 
 @pytest.mark.parametrize("keep", [1, 2, 3])
