@@ -98,14 +98,19 @@ def decoded(data: bytes, name: str) -> Source:
 
 
 def read_parameters(parameters: tuple[str, ...]) -> dict[str, str]:
-    """`-p key=value` by key. Wrong use: no `=`, or a key twice."""
+    """`-p key=value` by key. Wrong use: no `=`, no value, or a key twice."""
+    return read_settings("-p", parameters, needs_value=True)
+
+
+def read_settings(option: str, texts: tuple[str, ...], *, needs_value: bool = False) -> dict[str, str]:
+    """`KEY=VALUE` by key. Wrong use: no `=`, or a key twice."""
     result: dict[str, str] = {}
-    for parameter in parameters:
-        key, equals, value = parameter.partition("=")
-        if not equals or not key.strip() or not value.strip():
-            raise click.UsageError(f"-p takes KEY=VALUE, not {parameter!r}")
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip() or (needs_value and not value.strip()):
+            raise click.UsageError(f"{option} takes KEY=VALUE, not {text!r}")
         if key.strip() in result:
-            raise click.UsageError(f"-p {key.strip()} is given twice")
+            raise click.UsageError(f"{option} {key.strip()} is given twice")
         result[key.strip()] = value
     return result
 

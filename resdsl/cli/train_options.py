@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from resdsl.cli.options import read_parameters, read_settings
 from resdsl.diagnostics import SpecError, fail
 from resdsl.semantics.lower import DEFAULT_MAX_UNITS
 from resdsl.spec import Options
@@ -156,7 +157,7 @@ def spec_options(function: F) -> F:
     ) -> dict[str, object]:
         if import_root is not None and not import_root.is_dir():
             raise click.UsageError(f"--import-root {import_root} is no folder")
-        return {"which": SpecFlags(network, _pairs("-p", parameters), Options(import_root, max_units))}
+        return {"which": SpecFlags(network, read_parameters(parameters), Options(import_root, max_units))}
 
     return _collapsing(function, _SPEC, ("network", "parameters", "import_root", "max_units"), collapsed)
 
@@ -174,7 +175,7 @@ def recipe_options(function: F) -> F:
     ) -> dict[str, object]:
         if iterations is not None and epochs is not None:
             raise click.UsageError("--iterations and --epochs: one of them says how long")
-        given = _pairs("--set", settings)
+        given = read_settings("--set", settings)
         for name, value in (("batch", batch), ("rate", rate)):
             if value is not None and name in given:
                 raise click.UsageError(f"--{name} and --set {name}: one of them")
@@ -248,19 +249,6 @@ def _collapsing(
     result = cast("F", called)
     for option in reversed(options):
         result = option(result)
-    return result
-
-
-def _pairs(option: str, texts: tuple[str, ...]) -> dict[str, str]:
-    """KEY=VALUE by key. Wrong use: no `=`, or a key twice."""
-    result: dict[str, str] = {}
-    for text in texts:
-        key, equals, value = (part.strip() for part in text.partition("="))
-        if not equals or not key or (not value and option == "-p"):
-            raise click.UsageError(f"{option} takes KEY=VALUE, not {text!r}")
-        if key in result:
-            raise click.UsageError(f"{option} {key} is given twice")
-        result[key] = value
     return result
 
 
