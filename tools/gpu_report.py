@@ -4,7 +4,8 @@
     python tools/gpu_report.py --from REPORT.json
 
 It writes GPU-DATE.json and a summary of it, GPU-DATE.md, whole, and again as rows come in, so that what it has found is there if it is
-ended. `--from` writes the summary of a report again. It needs resdsl, no network, and PyTorch or ONNX Runtime; all that it misses is named.
+ended. `--from` writes the summary of a report again. It needs resdsl, no network, and PyTorch or ONNX Runtime; all that it misses is named. Of resdsl's own libraries, specs are
+read with lark, and steps of `resdsl train` import safetensors: `pip install resdsl` brings both, a bare checkout has neither.
 Parts:
 
 - training: steps of preact110, preact164 and preact1001 at batch 128, those of `resdsl train` beside plain loops in PyTorch on pytorchcv's

@@ -463,11 +463,15 @@ def test_goals_are_held_against_what_was_measured(tool: ModuleType) -> None:
         each.goal: (each.found, each.is_met)
         for each in goals([
             TRAINED, {**TRAINED, **ours, "seconds": 0.01}, {**TRAINED, **whole, "seconds": 0.009},
+            {**TRAINED, "way": "eager, tf32", "seconds": 0.015},
             {**TRAINED, **ours, "network": "preact1001", "seconds": 0.0449}, {**TRAINED, "network": "preact1001", "seconds": 0.1},
         ])
     }  # fmt: skip
     assert found == {
-        "preact110: at least 3 times as fast as eager fp32": ("3.00 times", True),
+        "preact110: at least 3 times as fast as eager fp32": (
+            "3.00 times; 1.50 times PyTorch's default, TF32 convolutions",
+            True,
+        ),
         "preact110: not slower than torch.compile on the whole network": ("0.90 times", False),
         "preact164: at least 3 times as fast as eager fp32": ("", None),
         "preact164: not slower than torch.compile on the whole network": ("", None),
@@ -498,6 +502,24 @@ def test_a_training_step_without_pytorchcv(tool: ModuleType, monkeypatch: pytest
     (row,) = trained(tool, tmp_path, "eager, fp32")
     assert (row["row"], row["module"], row["execution"]) == ("trainings", "resdsl", "")
     assert row["numbers"] == "fp32"
+
+
+@pytest.mark.parametrize("name", ["lark", "safetensors"])
+def test_what_a_training_step_needs_is_named(
+    tool: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    """As in a bare checkout."""
+    training = import_module("gpu.training")
+
+    def opened(*_: object) -> None:
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    method = training.Method("broken", import_module("gpu.ways").Family.STEP_OURS, opened)
+    monkeypatch.setattr(training, "METHODS", (method,))
+    (row,) = trained(tool, tmp_path, "broken")
+    assert row["row"] == "failed"
+    said = "(training steps need lark and safetensors: pip install resdsl)"
+    assert row["error"] == f"ModuleNotFoundError: No module named {name!r} {said}"
 
 
 def test_a_loss_that_is_not_finite_is_a_failure(

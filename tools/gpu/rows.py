@@ -178,6 +178,8 @@ KINDS: dict[type[Row], str] = {
 """What a row is called in the file, and its list in the report."""
 ABSENT = ("missing-", "unsupported-option", "unsupported-capability", "old-driver")
 """How the codes of errors begin that say what is not here, and nothing about what is."""
+NEEDED = ("lark", "safetensors")
+"""Of resdsl's own libraries, those that training steps import; a bare checkout has none of them."""
 
 
 class Rows:
@@ -219,7 +221,10 @@ def _described(error: Exception) -> str:
     if isinstance(error, SpecError):
         found = error.diagnostics[0]
         return f"{found.message} ({found.help})" if found.help else found.message
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:400]
+    said = f"{type(error).__name__}: {' '.join(str(error).split())}"[:400]
+    if isinstance(error, ModuleNotFoundError) and error.name in NEEDED:
+        return f"{said} (training steps need {' and '.join(NEEDED)}: pip install resdsl)"
+    return said
 
 
 def _is_lasting(error: Exception) -> bool:
