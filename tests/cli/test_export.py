@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from safetensors.numpy import load_file
 from resdsl.cli import main
 from resdsl.recorded import CLASSES, NORMALISATION
 from resdsl.train.data.digits import digits
+from resdsl.train.run.folder import LAST
+from tests.cli.interrupting import interrupted_at
 
 NETWORK = ("std/resnet110", "--network", "preact110", "-p", "n=1")
 
@@ -44,10 +47,17 @@ def folder(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 @pytest.mark.slow
 def test_from_a_spec_to_a_model_in_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By commands alone; what each says is what ONNX Runtime computes with what they wrote."""
+    """By commands alone: trained, interrupted, resumed, exported, evaluated, verified, run. What each says is what ONNX Runtime computes
+    with what they wrote.
+    """
     monkeypatch.chdir(tmp_path)
-    made = run("train", *NETWORK, "--iterations", "220", "-o", "run")
+    training = ("train", *NETWORK, "--iterations", "220", "-o", "run")
+    with interrupted_at(100):
+        assert run(*training).exit_code == 130
+    assert not Path("run", LAST).exists()
+    made = run(*training, "--resume")
     assert made.exit_code == 0, made.output
+    assert re.search(r", from iteration 1\d\d on$", made.stderr, re.MULTILINE)
     written = run("export", "run", "-o", "digits.onnx")
     assert written.exit_code == 0, written.output
     assert "as many as in PyTorch" in written.stdout
@@ -55,7 +65,7 @@ def test_from_a_spec_to_a_model_in_use(tmp_path: Path, monkeypatch: pytest.Monke
         json.loads(run("evaluate", *arguments, "--json").stdout)
         for arguments in (("run",), ("digits.onnx", "--data", "digits"))
     )
-    assert ofrun["error"] < 0.05
+    assert ofrun["error"] < 0.05, "more than 95 % are right"
     assert ofmodel["confusion"] == ofrun["confusion"]
     assert ofmodel["loss"] == pytest.approx(ofrun["loss"], rel=1e-4)
     assert f"{ofmodel['wrong']} of {ofmodel['samples']} wrong" in written.stdout

@@ -10,7 +10,6 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -29,8 +28,9 @@ from resdsl.train.data.batches import Share
 from resdsl.train.recipe import RECIPES
 from resdsl.train.run import progress as progress_module
 from resdsl.train.run.csv_log import CsvLog
-from resdsl.train.run.events import Event, Logged, Started
+from resdsl.train.run.events import Event, Started
 from resdsl.train.run.folder import LAST
+from tests.cli.interrupting import interrupted_at
 
 NETWORK = ("std/resnet110", "--network", "preact110", "-p", "n=1")
 SHORT = (*NETWORK, "--iterations", "44")
@@ -136,35 +136,19 @@ def test_a_recipe_from_a_file(folder: Path) -> None:
     assert "rate 0.05, times 0.1 at 10 iterations" in result.stderr
 
 
-def test_ctrl_c_and_on_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_and_on_again(folder: Path) -> None:
     assert run(*SHORT, "-o", "whole").exit_code == 0
-    interrupt_at(22, monkeypatch)
-    result = run(*SHORT, "-o", "a")
+    with interrupted_at(22):
+        result = run(*SHORT, "-o", "a")
     assert result.exit_code == 130
     assert result.stdout == ""
     assert re.search(r"^a: saved at iteration \d+; `--resume` goes on$", result.stderr, re.MULTILINE)
     assert "Traceback" not in result.stderr
     assert not (folder / "a" / LAST).exists()
-    monkeypatch.undo()
-    monkeypatch.chdir(folder)
     again = run(*SHORT, "-o", "a", "--resume")
     assert again.exit_code == 0, again.output
     assert re.search(r"an epoch, from iteration \d+ on$", again.stderr, re.MULTILINE)
     require_same(folder / "whole", folder / "a")
-
-
-def interrupt_at(iteration: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C, once that many steps are done."""
-    together = module._together
-
-    def interrupting(listeners: list[Callable[[Event], None]]) -> Callable[[Event], None]:
-        def interrupt(event: Event) -> None:
-            if isinstance(event, Logged) and event.iteration >= iteration:
-                signal.raise_signal(signal.SIGINT)
-
-        return together([*listeners, interrupt])
-
-    monkeypatch.setattr(module, "_together", interrupting)
 
 
 def require_same(one: Path, other: Path) -> None:
