@@ -63,6 +63,11 @@ class Execution:
     backend: str = "inductor"
     reasons: tuple[str, ...] = field(default=(), compare=False)
 
+    @property
+    def layout(self) -> torch.memory_format:
+        """Of images, activations and kernels. PyTorch computes channels last where either of input and kernel is."""
+        return torch.channels_last if self.channels_last else torch.contiguous_format
+
     def __str__(self) -> str:
         words = [f"compile {self.compile.value}", self.precision.value]
         words += ["channels last"] * self.channels_last + ["step captured as a CUDA graph"] * self.graph
@@ -70,9 +75,11 @@ class Execution:
         return ", ".join(words + [f"{self.accumulate} parts a step"] * (self.accumulate > 1))
 
 
-def choose(wanted: Wanted, device: torch.device, share: Share = Share()) -> Execution:
-    """What was asked for, and for the rest what the device does best. Raises SpecError for what it cannot do."""
-    _require_possible(wanted, device, share)
+def choose(wanted: Wanted, device: torch.device, share: Share = Share(), *, draws: bool = False) -> Execution:
+    """What was asked for, and for the rest what the device does best. draws: whether the network draws random numbers. Raises
+    SpecError for what cannot be done.
+    """
+    _require_possible(wanted, device, share, draws=draws)
     picked = {
         "compile": _pick_compile(device),
         "graph": _pick_graph(wanted, device, share),
@@ -179,10 +186,10 @@ def _pick_precision(device: torch.device) -> tuple[Precision, str]:
 def _pick_channels_last(device: torch.device) -> tuple[bool, str]:
     if device.type == "cuda":
         return True, "channels last: the layout that tensor cores read; its gain is not measured"
-    return False, "channels first: channels last took as long on a CPU"
+    return True, "channels last: on a CPU a step of preact20 took 0.87 to 0.95 of the time that channels first took"
 
 
-def _require_possible(wanted: Wanted, device: torch.device, share: Share) -> None:
+def _require_possible(wanted: Wanted, device: torch.device, share: Share, *, draws: bool) -> None:
     on_gpu = device.type == "cuda"
     if wanted.accumulate < 1:
         raise fail("unsupported-option", f"--accumulate {wanted.accumulate}: a batch has at least one part")
@@ -192,6 +199,9 @@ def _require_possible(wanted: Wanted, device: torch.device, share: Share) -> Non
         raise _unsupported("--graph: there are CUDA graphs on NVIDIA GPUs alone")
     if wanted.graph and share.world > 1:
         raise _unsupported("--graph: steps of several processes are not captured")
+    if wanted.graph and wanted.recompute and draws:
+        what = "--graph --recompute: units with dropout or drop_path draw the same random numbers twice"
+        raise _unsupported(f"{what}, and a CUDA graph cannot go back to them")
     if wanted.recompute and wanted.compile is Compile.WHOLE:
         raise _unsupported("--recompute --compile whole: units that are compiled as one network are not computed twice")
     if wanted.precision is Precision.TF32 and not on_gpu:

@@ -50,8 +50,9 @@ class Batches(Protocol):
 class Resident:
     """A data set in the device's memory, as it is: bytes stay bytes.
 
-    A batch is one gather. Its augmentation is drawn for the whole epoch at once, for each sample of the epoch's order, so
-    that it does not depend on how many processes share the batch.
+    A batch is one gather, and images are laid out as `layout` says where their numbers become floats. Its augmentation is
+    drawn for the whole epoch at once, for each sample of the epoch's order, so that it does not depend on how many processes
+    share the batch.
     """
 
     def __init__(
@@ -63,13 +64,15 @@ class Resident:
         seed: int,
         device: torch.device,
         dtype: torch.dtype = torch.float32,
+        layout: torch.memory_format = torch.contiguous_format,
         share: Share = Share(),
     ) -> None:
-        self.recipe, self.seed, self.share, self.dtype = recipe, seed, share, dtype
+        self.recipe, self.seed, self.share = recipe, seed, share
+        self.dtype, self.layout = dtype, layout
         self.local = recipe.batch // share.world
         self.is_image = data.train.inputs.ndim == 4
         self._train, self._test = (_Rows.of(split, device) for split in (data.train, data.test))
-        self._mean, self._std = (_last(torch.from_numpy(part)).to(device, dtype) for part in (by.mean, by.std))
+        self._mean, self._std = (torch.from_numpy(part).to(device, dtype) for part in (by.mean, by.std))
 
     def training(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         samples = len(self._train.labels)
@@ -83,7 +86,7 @@ class Resident:
                 inputs = self._cut(rows, *shifts[:, chosen])
             else:
                 inputs = self._normalised(self._train.inputs[rows])
-            yield Batch(_first(inputs), self._train.labels[rows], self.local)
+            yield Batch(self._laid_out(inputs), self._train.labels[rows], self.local)
 
     def evaluation(self) -> Iterator[Batch]:
         samples = len(self._test.labels)
@@ -92,7 +95,8 @@ class Resident:
             chosen = list(mine[start : start + self.local])
             filled = chosen + [0] * (self.local - len(chosen))
             rows = self._moved(np.array(filled))
-            yield Batch(_first(self._normalised(self._test.inputs[rows])), self._test.labels[rows], len(chosen))
+            inputs = self._laid_out(self._normalised(self._test.inputs[rows]))
+            yield Batch(inputs, self._test.labels[rows], len(chosen))
 
     def _shifts(self, samples: int, epoch: int) -> np.ndarray:
         """Of each place in the epoch's order: how far down and right the crop stands, and whether it is flipped: (3, n)."""
@@ -103,7 +107,7 @@ class Resident:
         return np.stack([down - pad, right - pad, flipped])
 
     def _cut(self, rows: Tensor, down: Tensor, right: Tensor, flipped: Tensor) -> Tensor:
-        """The samples, shifted, zeros where they have no pixels (after normalisation), some mirrored: (n, h, w, c)."""
+        """The samples, shifted, zeros where they have no pixels (after normalisation), some mirrored: (n, c, h, w)."""
         height, width = self._train.inputs.shape[1:3]
         y = torch.arange(height, device=rows.device) + down[:, None]
         x = torch.arange(width, device=rows.device).expand(len(rows), width)
@@ -111,13 +115,29 @@ class Resident:
         inside = ((y >= 0) & (y < height))[:, :, None] & ((x >= 0) & (x < width))[:, None, :]
         y, x = y.clamp(0, height - 1), x.clamp(0, width - 1)
         pixels = self._train.inputs[rows[:, None, None], y[:, :, None], x[:, None, :]]
-        if self._mean.shape[:2] == (1, 1):
-            return self._normalised(pixels) * inside[..., None]
-        mean = self._mean[y[:, :, None], x[:, None, :]]
-        return (_floats(pixels, self.dtype) - mean) / self._std * inside[..., None]
+        if self._mean.shape[1:] == (1, 1):
+            return self._normalised(pixels) * inside[:, None]
+        mean = self._mean.movedim(0, -1)[y[:, :, None], x[:, None, :]].movedim(-1, 1)
+        return (self._floats(pixels) - mean) / self._std * inside[:, None]
 
     def _normalised(self, pixels: Tensor) -> Tensor:
-        return (_floats(pixels, self.dtype) - self._mean) / self._std
+        return (self._floats(pixels) - self._mean) / self._std
+
+    def _floats(self, pixels: Tensor) -> Tensor:
+        """(n, h, w, c), bytes as 0 to 1, as (n, c, h, w) in the layout; (n, features) as they are."""
+        if pixels.ndim == 4:
+            found = pixels.movedim(-1, 1).to(self.dtype, memory_format=self.layout)
+        else:
+            found = pixels.to(self.dtype)
+        return found / 255 if pixels.dtype == torch.uint8 else found
+
+    def _laid_out(self, inputs: Tensor) -> Tensor:
+        """Of one channel both layouts are the same in memory, but convolutions tell them by strides, and arithmetic leaves those of
+        channels first.
+        """
+        if inputs.ndim == 4 and inputs.shape[1] == 1 and self.layout is torch.channels_last:
+            return inputs.reshape(*inputs.shape[:1], *inputs.shape[2:], 1).movedim(-1, 1)
+        return inputs
 
     def _moved(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(self._train.labels.device, non_blocking=True)
@@ -132,21 +152,7 @@ class _Rows:
 
     @classmethod
     def of(cls, split: Split, device: torch.device) -> _Rows:
-        return cls(
-            _last(torch.from_numpy(split.inputs), batched=True).contiguous().to(device),
-            torch.from_numpy(split.labels).to(device),
-        )
-
-
-def _floats(pixels: Tensor, dtype: torch.dtype) -> Tensor:
-    return pixels.to(dtype) / 255 if pixels.dtype == torch.uint8 else pixels.to(dtype)
-
-
-def _last(x: Tensor, *, batched: bool = False) -> Tensor:
-    """Channels behind height and width, of images."""
-    return x.movedim(1 if batched else 0, -1) if x.ndim - batched == 3 else x
-
-
-def _first(x: Tensor) -> Tensor:
-    """Channels before height and width, in the channels-last format of memory, of images."""
-    return x.movedim(-1, 1) if x.ndim == 4 else x
+        inputs = torch.from_numpy(split.inputs)
+        if inputs.ndim == 4:
+            inputs = inputs.movedim(1, -1)
+        return cls(inputs.contiguous().to(device), torch.from_numpy(split.labels).to(device))

@@ -34,7 +34,7 @@ class Pictures:
     """A data set of files. Which part of a picture is cut, and whether it is flipped, is drawn for each sample of each
     epoch on its own, so that it depends neither on the workers nor on where a run goes on.
 
-    shape: what the network reads, in three colours. workers: processes that read; 0 reads in this one. Iterators of
+    shape: what the network reads, in three colours. layout: of batches in memory. workers: processes that read; 0 reads in this one. Iterators of
     `training` share these, so that a new one ends the one before. Iterating raises SpecError for a file that is no image.
     """
 
@@ -48,6 +48,7 @@ class Pictures:
         seed: int,
         device: torch.device,
         dtype: torch.dtype = torch.float32,
+        layout: torch.memory_format = torch.contiguous_format,
         share: Share = Share(),
         workers: int | None = None,
     ) -> None:
@@ -55,7 +56,7 @@ class Pictures:
         if shape.channels != 3:
             raise fail("wrong-data", f"the network reads {shape}, and {data.name} has images in three colours")
         self.recipe, self.seed, self.share = recipe, seed, share
-        self.device, self.dtype = device, dtype
+        self.device, self.dtype, self.layout = device, dtype, layout
         self.local = recipe.batch // share.world
         self._samples = len(data.train), len(data.test)
         self._mean, self._std = (torch.from_numpy(part).to(device, dtype) for part in (by.mean, by.std))
@@ -93,8 +94,8 @@ class Pictures:
         if valid < self.local:
             chosen = torch.arange(self.local, device=self.device).clamp(max=valid - 1)
             pixels, labels = pixels[chosen], labels[chosen]
-        inputs = (pixels.movedim(-1, 1).to(self.dtype) / 255 - self._mean) / self._std
-        return Batch(inputs.contiguous(memory_format=torch.channels_last), labels, valid)
+        floats = pixels.movedim(-1, 1).to(self.dtype, memory_format=self.layout)
+        return Batch((floats / 255 - self._mean) / self._std, labels, valid)
 
     def _loader(self, samples: _Samples, plan: _Plan, *, lasting: bool) -> DataLoader[tuple[Tensor, Tensor]]:
         return DataLoader(

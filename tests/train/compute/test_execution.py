@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -24,9 +24,10 @@ def bf16(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> boo
 
 def test_on_a_cpu_little_is_picked() -> None:
     found = choose(Wanted(), CPU)
-    assert found == Execution()
+    assert found == Execution(channels_last=True)
     assert len(found.reasons) == 4
     assert found.reasons[0] == "compile none: on a CPU compiling takes longer than a try-out"
+    assert found.reasons[-1].startswith("channels last: ")
 
 
 def test_on_a_gpu_all_is_picked(bf16: bool) -> None:
@@ -48,6 +49,21 @@ def test_several_processes_are_not_captured(bf16: bool) -> None:
 def test_recomputed_units_are_captured_on_request_alone(bf16: bool) -> None:
     assert not choose(Wanted(recompute=True), CUDA).graph
     assert choose(Wanted(recompute=True, graph=True), CUDA).graph
+
+
+def test_what_draws_random_numbers_twice_is_not_captured(bf16: bool) -> None:
+    """The second pass goes back to the first one's state, which cannot be read while a graph is captured."""
+    both = Wanted(recompute=True, graph=True)
+    with pytest.raises(SpecError, match="--graph --recompute: units with dropout or drop_path draw") as caught:
+        choose(both, CUDA, draws=True)
+    assert caught.value.diagnostics[0].code == "unsupported-option"
+    assert choose(replace(both, recompute=False), CUDA, draws=True).graph
+    assert not choose(replace(both, graph=None), CUDA, draws=True).graph
+
+
+def test_layouts_by_their_names() -> None:
+    assert Execution(channels_last=True).layout is torch.channels_last
+    assert Execution().layout is torch.contiguous_format
 
 
 def test_what_was_asked_for_is_taken_without_a_reason() -> None:

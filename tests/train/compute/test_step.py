@@ -259,6 +259,8 @@ def test_a_step_is_captured_on_its_own_gpu(monkeypatch: pytest.MonkeyPatch) -> N
 )
 @pytest.mark.parametrize("network", ["preact", "random"])
 def test_captured_steps_on_a_gpu(network: str, execution: Execution) -> None:
+    if execution.recompute and network == "random":
+        pytest.skip("`choose` refuses it: the state of random numbers cannot be read during a capture")
     made = NETWORKS[network]()
     device = torch.device("cuda")
     eager = ours(made, RECIPES["both"], execution, device)

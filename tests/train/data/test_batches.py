@@ -29,8 +29,15 @@ def images(channels: int = 3, height: int = 5, width: int = 6, *, floats: bool =
     return Arrays("x", *splits, tuple("abcd"))
 
 
-def resident(data: Arrays, recipe: Recipe = SMALL, share: Share = Share(), seed: int = SEED) -> Resident:
-    return Resident(data, recipe, normalisation(data, recipe.normalise), seed=seed, device=CPU, share=share)
+def resident(
+    data: Arrays,
+    recipe: Recipe = SMALL,
+    share: Share = Share(),
+    seed: int = SEED,
+    layout: torch.memory_format = torch.contiguous_format,
+) -> Resident:
+    by = normalisation(data, recipe.normalise)
+    return Resident(data, recipe, by, seed=seed, device=CPU, layout=layout, share=share)
 
 
 def by_hand(pixels: np.ndarray, by: Normalisation, down: int, right: int, flipped: bool, pad: int) -> np.ndarray:
@@ -185,15 +192,40 @@ def test_iterators_do_not_disturb_each_other() -> None:
     assert same(whole, mixed)
 
 
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    ("layout", "strides"), [(torch.contiguous_format, (30, 6, 1)), (torch.channels_last, (1, 18, 3))]
+)
+@pytest.mark.parametrize("normalise", Normalise)
+@pytest.mark.parametrize("floats", [False, True])
 @pytest.mark.parametrize("pad", [0, 2])
-def test_channels_are_last_in_memory(channels: int, pad: int) -> None:
-    batches = resident(images(channels), replace(SMALL, pad=pad, flip=pad > 0))
+def test_batches_lie_in_memory_as_asked_for(
+    pad: int, floats: bool, normalise: Normalise, layout: torch.memory_format, strides: tuple[int, ...]
+) -> None:
+    recipe, data = replace(SMALL, pad=pad, flip=pad > 0, normalise=normalise), images(floats=floats)
+    batches, others = resident(data, recipe, layout=layout), resident(data, recipe)
+    assert same([*batches.training(0), *batches.evaluation()], [*others.training(0), *others.evaluation()])
     for batch in [*batches.training(0), *batches.evaluation()]:
-        assert batch.inputs.shape[1:] == (channels, 5, 6)
-        assert batch.inputs.is_contiguous(memory_format=torch.channels_last)
+        assert batch.inputs.shape[1:] == (3, 5, 6)
+        assert batch.inputs.stride() == (90, *strides)
         assert batch.inputs.dtype == torch.float32
         assert batch.labels.dtype == torch.int64
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("pad", [0, 2])
+def test_of_one_channel_convolutions_know_the_layout(pad: int, layout: torch.memory_format) -> None:
+    """Both layouts are the same in memory then, and strides tell which one is meant."""
+    kernels = torch.ones(4, 1, 3, 3).contiguous(memory_format=layout)
+    for batch in resident(images(1), replace(SMALL, pad=pad), layout=layout).training(0):
+        assert torch.conv2d(batch.inputs, kernels).is_contiguous(memory_format=layout)
+
+
+def test_vectors_have_one_layout() -> None:
+    draw = np.random.default_rng(0)
+    split = Split(draw.random((16, 5), np.float32), draw.integers(0, 4, 16))
+    vectors = Arrays("v", split, split, tuple("abcd"))
+    found = resident(vectors, replace(PLAIN, normalise=Normalise.CHANNEL), layout=torch.channels_last)
+    assert {batch.inputs.stride() for batch in [*found.training(0), *found.evaluation()]} == {(5, 1)}
 
 
 def test_other_precisions() -> None:

@@ -55,9 +55,10 @@ def pictures(
     workers: int = 0,
     shape: Image = SHAPE,
     seed: int = SEED,
+    layout: torch.memory_format = torch.contiguous_format,
 ) -> Pictures:
     by = normalisation(data, recipe.normalise)
-    return Pictures(data, recipe, by, shape, seed=seed, device=CPU, share=share, workers=workers)
+    return Pictures(data, recipe, by, shape, seed=seed, device=CPU, layout=layout, share=share, workers=workers)
 
 
 def same(one: list[Batch], other: list[Batch]) -> bool:
@@ -176,11 +177,12 @@ def test_the_networks_random_numbers_are_left_alone(data: Files) -> None:
     assert torch.equal(torch.rand(3), wanted)
 
 
-def test_channels_are_last_in_memory(data: Files) -> None:
-    batches = pictures(data, shape=Image(3, 8, 24))
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_batches_lie_in_memory_as_asked_for(data: Files, layout: torch.memory_format) -> None:
+    batches = pictures(data, shape=Image(3, 8, 24), layout=layout)
     for batch in [*batches.training(0), *batches.evaluation()]:
         assert batch.inputs.shape == (4, 3, 8, 24)
-        assert batch.inputs.is_contiguous(memory_format=torch.channels_last)
+        assert batch.inputs.is_contiguous(memory_format=layout)
         assert (batch.inputs.dtype, batch.labels.dtype) == (torch.float32, torch.int64)
 
 
