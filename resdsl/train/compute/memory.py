@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gc
 import traceback
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.nn.parallel import DistributedDataParallel
 
 from resdsl.diagnostics import SpecError, fail
 from resdsl.train.compute.model import autocast
@@ -28,9 +29,8 @@ WORDS = (
 
 
 def is_lack_of_memory(error: BaseException) -> bool:
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in WORDS)
+    """Of the error, or of one that it came from: a capture that has failed ends with an error of its own."""
+    return any(map(_is_lack, _chain(error)))
 
 
 @contextmanager
@@ -42,7 +42,7 @@ def told(step: Step, example: Callable[[], Batch]) -> Generator[None]:
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         if not is_lack_of_memory(error):
             raise
-        traceback.clear_frames(error.__traceback__)  # they hold on to activations
+        _let_go(error)
         lacks = True
     if lacks:
         raise _error(step, example)
@@ -70,17 +70,21 @@ def fitting(step: Step, batch: Batch) -> int:
 
 def _error(step: Step, example: Callable[[], Batch]) -> SpecError:
     _free(step)
+    is_alone = not isinstance(step.forward, DistributedDataParallel)
     try:
         batch = example()
-        count = fitting(step, batch)
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if not is_lack_of_memory(error):
-            raise
+        # The other processes may wait for this one's gradients, and every backward pass would send some.
+        count = fitting(step, batch) if is_alone else None
+    except (MemoryError, RuntimeError):  # after a failed capture, perhaps another one; the run ends for lack of memory
         return without_room(step.device, "the network with its momentum and one batch")
     samples = len(batch.labels)
     tried = samples // step.execution.accumulate
     message = f"a step on {tried:,} samples at once does not fit in the memory of {_place(step.device)}"
     others = [] if step.execution.recompute else ["`--recompute`, which keeps less of each unit"]
+    if count is None:
+        notes = ["what would fit is tried in runs of one process alone"]
+        ways = ["a smaller batch", "a greater `--accumulate`", "more processes", *others]
+        return fail("out-of-memory", message, notes=notes, help=", or ".join(ways))
     if not count:
         ways = [*others, "a smaller network or smaller images"]
         return fail("out-of-memory", message, notes=["not even one sample fits"], help=" or ".join(ways))
@@ -103,12 +107,32 @@ def _fits(step: Step, inputs: Tensor, labels: Tensor) -> bool:
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         if not is_lack_of_memory(error):
             raise
-        traceback.clear_frames(error.__traceback__)
+        _let_go(error)
         return False
     finally:
         logits = None
         _free(step)
     return True
+
+
+def _is_lack(error: BaseException) -> bool:
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in WORDS)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error, and what it came from."""
+    following: BaseException | None = error
+    while following is not None:
+        yield following
+        following = following.__cause__ or (None if following.__suppress_context__ else following.__context__)
+
+
+def _let_go(error: BaseException) -> None:
+    """Of the activations that the frames of tracebacks hold on to."""
+    for each in _chain(error):
+        traceback.clear_frames(each.__traceback__)
 
 
 def _free(step: Step) -> None:

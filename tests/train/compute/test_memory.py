@@ -5,10 +5,13 @@ from __future__ import annotations
 import resource
 import subprocess
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import torch
+from torch import distributed as dist
 from torch import nn
 
 from resdsl.diagnostics import SpecError
@@ -17,8 +20,9 @@ from resdsl.spec import build
 from resdsl.train.compute import memory
 from resdsl.train.compute.execution import Execution, Wanted
 from resdsl.train.compute.model import training_module
+from resdsl.train.compute.parallel import distributed
 from resdsl.train.compute.step import Step
-from resdsl.train.data.batches import Batch
+from resdsl.train.data.batches import Batch, Share
 from resdsl.train.run.checkpoint import checkpoints
 from tests.train.tries import RECIPE, SPEC, attempt, left_by
 
@@ -90,6 +94,67 @@ def test_what_it_says_works_and_is_a_run_that_goes_on(tmp_path: Path, monkeypatc
     attempt(run, resume=True)
     attempt(tmp_path / "whole")
     assert left_by(run)["log"][-1]["iteration"] == RECIPE.length
+
+
+def test_nothing_is_tried_where_other_processes_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A backward pass would send gradients, which the others do not expect."""
+    network, cpu, execution = build(SPEC), torch.device("cpu"), Execution(recompute=True)
+    module = training_module(network, initial_weights(network), execution, cpu)
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    try:
+        step = Step(module, RECIPE, execution, distributed(module, Share(0, 2)))
+        batch = Batch(torch.randn(8, 3, 8, 8), torch.randint(0, 10, (8,)), 8)
+        given = room_for(2, monkeypatch)
+        with (
+            pytest.raises(SpecError, match="8 samples at once does not fit") as caught,
+            memory.told(step, lambda: batch),
+        ):
+            step(batch)
+    finally:
+        dist.destroy_process_group()
+    assert given == [8]
+    said = caught.value.diagnostics[0]
+    assert said.notes == ("what would fit is tried in runs of one process alone",)
+    assert said.help == "a smaller batch, or a greater `--accumulate`, or more processes"
+
+
+def test_a_lack_of_memory_behind_another_error() -> None:
+    """As a capture ends: with an error of its own in place of what happened inside."""
+
+    @contextmanager
+    def capture() -> Generator[None]:
+        try:
+            yield
+        finally:
+            raise RuntimeError("CUDA error: operation failed due to a previous error during capture")
+
+    def failed(first: Exception) -> RuntimeError:
+        with pytest.raises(RuntimeError, match="during capture") as caught, capture():
+            raise first
+        return caught.value
+
+    assert memory.is_lack_of_memory(failed(ON_GPU))
+    assert not memory.is_lack_of_memory(failed(ValueError("no")))
+    caused = RuntimeError("one")
+    caused.__cause__ = RuntimeError("two")
+    caused.__cause__.__cause__ = MemoryError()
+    assert memory.is_lack_of_memory(caused)
+    caused.__cause__ = None
+    assert not memory.is_lack_of_memory(caused)
+
+
+def test_it_is_told_even_if_trying_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, cpu = build(SPEC), torch.device("cpu")
+    step = Step(training_module(network, initial_weights(network), Execution(), cpu), RECIPE, Execution())
+    batch = Batch(torch.randn(8, 3, 8, 8), torch.randint(0, 10, (8,)), 8)
+
+    def fitting(step: Step, batch: Batch) -> int:
+        raise RuntimeError("Offset increment outside graph capture encountered unexpectedly.")
+
+    monkeypatch.setattr(memory, "fitting", fitting)
+    expected = pytest.raises(SpecError, match="the network with its momentum and one batch does not fit")
+    with expected, memory.told(step, lambda: batch):
+        raise ON_GPU
 
 
 def test_trying_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
