@@ -84,10 +84,15 @@ def started() -> Share:
 
 
 def own(device: torch.device) -> torch.device:
-    """This process's own GPU, where `cuda` is asked for without a number. Raises SpecError if there are too few."""
+    """This process's own GPU. Raises SpecError if there are too few, and where one is asked for by its number: all processes were
+    told the same one.
+    """
     share = started()
-    if device.type != "cuda" or device.index is not None or share.world == 1:
+    if device.type != "cuda" or share.world == 1:
         return device
+    if device.index is not None:
+        message = f"{device} is one GPU for {share.world} processes"
+        raise fail("wrong-processes", message, help="`--device cuda`: each process takes its own")
     count = torch.cuda.device_count()
     # A script for srun may leave LOCAL_RANK out; where srun shows each process its own GPU alone, that is number 0.
     index = _number(LOCAL) if LOCAL in os.environ else share.rank % max(1, count)

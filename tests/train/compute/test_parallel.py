@@ -408,10 +408,23 @@ def test_each_process_has_its_own_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     assert own(torch.device("cuda")) == torch.device("cuda", 0)
     assert chosen == [torch.device("cuda", 1), torch.device("cuda", 0)]
     assert own(CPU) == CPU
-    assert own(torch.device("cuda", 1)) == torch.device("cuda", 1)
+    with pytest.raises(SpecError, match="cuda:1 is one GPU for 8 processes") as caught:
+        own(torch.device("cuda", 1))
+    assert "`--device cuda`" in caught.value.diagnostics[0].help
     monkeypatch.setenv("LOCAL_RANK", "2")
     with pytest.raises(SpecError, match="there are 2 GPUs for at least 3 processes on this machine"):
         own(torch.device("cuda"))
+
+
+@pytest.mark.parametrize("index", [None, 1])
+def test_one_process_takes_the_gpu_that_is_asked_for(monkeypatch: pytest.MonkeyPatch, index: int | None) -> None:
+    asked = torch.device("cuda") if index is None else torch.device("cuda", index)
+    for variables in ({}, {"RANK": "0", "WORLD_SIZE": "1"}):
+        for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        assert own(asked) == asked
 
 
 def test_nested_blocks_fail_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
