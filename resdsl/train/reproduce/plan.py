@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,12 +59,11 @@ def plan(
     sets = {variant.data for variant in table.variants}
     variants = [variant for variant in table.variants if variant.data == (data if data in sets else "cifar10")]
     _require_known(only, table, variants)
+    variants = [variant for variant in variants if not only or variant.name in only]
     rows: dict[tuple[str, str, int], Row] = {}
     same: list[str] = []
     for variant in variants:
-        if only and variant.name not in only:
-            continue
-        row = Row(variant, _units(variant, variant.layers if layers is None else layers))
+        row = Row(variant, _units(variant, variant.layers if layers is None else layers, variants))
         what = (variant.spec, variant.network, row.n)
         if what in rows:
             same.append(variant.name)
@@ -76,17 +76,19 @@ def run_folder(folder: Path, row: Row, seed: int) -> Path:
     return folder / row.variant.name / f"seed{seed}"
 
 
-def _units(variant: Variant, layers: int) -> int:
-    """`n` for so many layers."""
+def _units(variant: Variant, layers: int, variants: Sequence[Variant]) -> int:
+    """`n` for so many layers. variants: all that are to have them."""
     n, rest = divmod(layers - 2, variant.units.value)
     if rest == 0 and n >= 1:
         return n
-    raise _wrong_depth(variant, layers, max(1, n))
+    raise _wrong_depth(variant, layers, variants)
 
 
-def _wrong_depth(variant: Variant, layers: int, n: int) -> SpecError:
-    units = variant.units
-    below, above = units.layers(n), units.layers(n + 1)
+def _wrong_depth(variant: Variant, layers: int, variants: Sequence[Variant]) -> SpecError:
+    """With depths that all of them can have."""
+    units, step = variant.units, math.lcm(*(each.units.value for each in variants))
+    below = max(1, (layers - 2) // step) * step + 2
+    above = below + step
     per = {Units.SINGLE: "one layer", Units.BASIC: "two layers", Units.BOTTLENECK: "three layers"}[units]
     message = f"{variant.name} has units of {per}, so {units.value}n + 2 layers, and cannot have {layers}"
     return fail("unsupported-option", message, help=f"`--depth {below}` or `--depth {above}`")

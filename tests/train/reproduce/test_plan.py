@@ -43,8 +43,8 @@ def test_depth(layers: int | None, expected: set[int]) -> None:
         (TABLE1, 1, "cannot have 1|`--depth 8` or `--depth 14`"),
         (TABLE1, 2, "cannot have 2|`--depth 8` or `--depth 14`"),
         (TABLE1, 19, "cannot have 19|`--depth 14` or `--depth 20`"),
-        (TABLE2, 14, "resnet164 has units of three layers, so 9n + 2 layers, and cannot have 14|`--depth 11` or `--depth 20`"),
-        (TABLE3, 12, "resnet110_1layer has units of one layer, so 3n + 2 layers, and cannot have 12|`--depth 11` or `--depth 14`"),
+        (TABLE2, 14, "resnet164 has units of three layers, so 9n + 2 layers, and cannot have 14|`--depth 20` or `--depth 38`"),
+        (TABLE3, 12, "resnet110_1layer has units of one layer, so 3n + 2 layers, and cannot have 12|`--depth 20` or `--depth 38`"),
     ],
 )  # fmt: skip
 def test_a_depth_that_there_is_not(table: Table, layers: int, words: str) -> None:
