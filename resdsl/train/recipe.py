@@ -174,6 +174,10 @@ def _demands(recipe: Recipe) -> tuple[tuple[bool, str], ...]:
         (sorted(steps) == list(steps), f"`steps` are {', '.join(map(str, steps))}: write them in order"),
         (_is_above(recipe.rate), f"`rate` is {recipe.rate:g}, and a rate is above 0"),
         (_is_above(recipe.factor) and recipe.factor <= 1, f"`factor` is {recipe.factor:g}: above 0, and 1 at most"),
+        (
+            not (steps and recipe.warmup and recipe.unit is Unit.ITERATIONS) or steps[0] > recipe.warmup,
+            f"the step at {min(steps, default=0):,} comes before the warm-up's end, at {recipe.warmup:,} iterations",
+        ),
         (recipe.warmup >= 0, f"`warmup` is {recipe.warmup}: 0 for none"),
         (_is_above(recipe.warmup_rate), f"`warmup_rate` is {recipe.warmup_rate:g}, and a rate is above 0"),
         (0 <= recipe.momentum < 1, f"`momentum` is {recipe.momentum:g}: from 0 on, and below 1"),

@@ -124,6 +124,10 @@ RANGES = [
     ({"factor": 0.0}, "`factor` is 0: above 0, and 1 at most"),
     ({"factor": 2.0}, "`factor` is 2: above 0, and 1 at most"),
     ({"warmup": -1}, "`warmup` is -1: 0 for none"),
+    (
+        {"warmup": 400, "steps": (400, 500), "length": 600},
+        "the step at 400 comes before the warm-up's end, at 400 iterations",
+    ),
     ({"warmup_rate": 0.0}, "`warmup_rate` is 0, and a rate is above 0"),
     ({"momentum": 1.0}, "`momentum` is 1: from 0 on, and below 1"),
     ({"momentum": float("nan")}, "`momentum` is nan"),
