@@ -80,8 +80,9 @@ def command(
     with reporting():
         require_libraries()
         from resdsl.train.compute.devices import device_named
-        from resdsl.train.compute.parallel import processes, together
+        from resdsl.train.compute.parallel import from_first, processes, together
         from resdsl.train.run.fit import fit
+        from resdsl.train.run.folder import NAME, recipe_of
         from resdsl.train.run.loop import intervals_of
         from resdsl.train.run.progress import progress
         from resdsl.train.run.side_log import SideLog
@@ -90,8 +91,12 @@ def command(
         place = device_named(device)
         with processes(place) as share:
             with together():
+                is_begun = share.rank == 0 and resume and (run / NAME).is_file()
+                begun = recipe_of(run) if is_begun else None
+            begun = from_first(begun)  # the others may not see the folder
+            with together():
                 opened = data.opened(DEFAULT_DATA)
-                chosen = recipe.chosen(opened.name, len(opened.train))
+                chosen = recipe.chosen(opened.name, len(opened.train), begun)
                 per_epoch = schedule(chosen, len(opened.train)).per_epoch
                 listeners = _logs(run, logs) if share.rank == 0 else []
             with progress() if share.rank == 0 else nullcontext(_silent) as shown:

@@ -69,13 +69,19 @@ class RecipeFlags:
     iterations: int | None
     epochs: int | None
 
-    def chosen(self, data: str, samples: int) -> Recipe:
-        """samples: to train on. Wrong use: settings that no recipe has. Raises SpecError for what is in a file."""
+    @property
+    def is_own(self) -> bool:
+        """Whether they name a recipe or a length, rather than fields to change."""
+        return self.name is not None or self.iterations is not None or self.epochs is not None
+
+    def chosen(self, data: str, samples: int, begun: Recipe | None = None) -> Recipe:
+        """samples: to train on. begun: of a run that goes on, which is taken unless another is named. Wrong use: settings that no recipe has. Raises SpecError for what is in a file."""
         from resdsl.train.recipe import Unit, lasting, recipe_for, require_valid
         from resdsl.train.recipe_file import open_recipe, with_settings
         from resdsl.train.schedule import schedule
 
-        recipe = recipe_for(data) if self.name is None else open_recipe(self.name)
+        default = recipe_for(data) if begun is None or self.is_own else begun
+        recipe = default if self.name is None else open_recipe(self.name)
         try:
             changed = with_settings(recipe, self.settings)
             if self.iterations is None and self.epochs is None:

@@ -50,6 +50,13 @@ def read_recipe(path: Path) -> Recipe:
     return recipe
 
 
+def recorded_recipe(place: str, fields: Mapping[str, object]) -> Recipe:
+    """What a run's records say of its recipe. place: the file, for errors. Raises SpecError."""
+    given = {name: _of_toml(place, name, value) for name, value in fields.items()}
+    _require_all(Path(place), given)
+    return Recipe(**given)  # pyright: ignore[reportArgumentType]
+
+
 def with_settings(recipe: Recipe, settings: Mapping[str, str]) -> Recipe:
     """The recipe with these fields, from text: `steps` as 32000,48000, a bool as true or false. Raises SpecError."""
     given = {name: _of_text(name, text) for name, text in settings.items()}

@@ -129,7 +129,7 @@ def test_options_reach_the_run(folder: Path) -> None:
 
 
 def test_a_recipe_from_a_file(folder: Path) -> None:
-    (folder / "mine.toml").write_text('base = "digits"\nlength = 20\nsteps = [10]\nbatch = 30\n')
+    (folder / "mine.toml").write_text('base = "digits"\nlength = 20\nsteps = [10]\nwarmup = 2\nbatch = 30\n')
     result = run("points.resnet", "--data", "points.npz", "-o", "a", "--recipe", "mine.toml", "--set", "rate=0.05")
     assert result.exit_code == 0, result.output
     assert "recipe     mine (your own, based on digits)" in result.stderr
@@ -202,6 +202,23 @@ def test_of_several_processes_the_first_one_shows_the_run(folder: Path, monkeypa
         monkeypatch.setattr(parallel, "processes", lambda place: nullcontext(Share(rank, 2)))  # noqa: B023
         assert run(*NETWORK, "--iterations", "1", "-o", f"rank{rank}").exit_code == 0
     assert shown == [0]
+
+
+def test_a_run_is_made_longer_on_its_own_recipe(folder: Path) -> None:
+    """Begun over another length and at another rate than its recipe has: none of it is said again."""
+    assert run(*SHORT, "--rate", "0.05", "-o", "a").exit_code == 0
+    before = json.loads((folder / "a" / "run.json").read_text())["recipe"]
+    again = run(*NETWORK, "-o", "a", "--resume", "--set", "length=66")
+    assert again.exit_code == 0, again.output
+    assert "from iteration 44 on" in again.stderr
+    assert json.loads((folder / "a" / "run.json").read_text())["recipe"] == before | {"length": 66}
+    unchanged = run(*NETWORK, "-o", "a", "--resume")
+    assert unchanged.exit_code == 0, unchanged.output
+    for other, words in (("--iterations", "88"), "rate: 0.05 → 0.1"), (("--rate", "0.2"), "rate: 0.05 → 0.2"):
+        refused = run(*NETWORK, "-o", "a", "--resume", *other)
+        assert refused.exit_code == 1, refused.output
+        assert words in refused.stderr
+        assert "`--set length=N` makes it longer" in refused.stderr
 
 
 def test_resuming_what_is_not_there_begins(folder: Path) -> None:

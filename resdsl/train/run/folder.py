@@ -13,11 +13,11 @@ from typing import Any
 from resdsl._version import __version__
 from resdsl.diagnostics import Diagnostic, Severity, SpecError, fail
 from resdsl.network.document import to_document, to_json
-from resdsl.recorded import Recorded, normalisation_text
+from resdsl.recorded import normalisation_text
 from resdsl.train.compute.execution import Execution
 from resdsl.train.data.batches import Share
-from resdsl.train.data.normalisation import divisor
 from resdsl.train.recipe import Recipe
+from resdsl.train.recipe_file import recorded_recipe
 from resdsl.train.run import lock
 from resdsl.train.run.checkpoint import FOLDER, settle
 from resdsl.train.run.difference import differences, network_differences
@@ -30,6 +30,7 @@ NETWORK = "network.json"
 NORMALISATION = "normalisation.json"
 BEST, LAST = "best.safetensors", "last.safetensors"
 SHOWN_LINES = 12
+AS_IT_WAS = "resume it as it was, or name another folder with `-o`"
 TITLES = ("name", "source")
 """Of a recipe, what it is called and where it is from: no part of how it trains."""
 HALF_WRITTEN = re.compile(r"\.(run\.json|network\.json|normalisation\.json|log\.jsonl|\w+\.safetensors)\.[a-z0-9_]{8}")
@@ -62,8 +63,7 @@ def begin(folder: Path, setup: Setup, execution: Execution, share: Share, enviro
         raise fail("unwritable", f"{folder} cannot be made: {error.strerror or error}") from None
     sweep(folder)
     _settled(folder / NETWORK, to_json(setup.network))
-    by = Recorded(setup.by.mean, setup.by.std, divisor(setup.data))
-    _settled(folder / NORMALISATION, f"{normalisation_text(by)}\n")
+    _settled(folder / NORMALISATION, f"{normalisation_text(setup.by)}\n")
     said = identity(setup, share) | {
         "execution": _computed(execution),
         "environment": _plain(asdict(environment)),
@@ -108,7 +108,8 @@ def require_same(folder: Path, setup: Setup, share: Share = Share(), iteration: 
     longer = differences({"length": old.get("length")}, {"length": new["length"]})
     rest = differences(old | {"length": None}, new | {"length": None})
     if rest:
-        raise _other(folder, "another recipe", differences(old, new))
+        ways = "`--resume` without --recipe, --iterations and --epochs takes the run's own, and `--set length=N` makes it longer"
+        raise _other(folder, "another recipe", differences(old, new), f"{ways}; or name another folder with `-o`")
     if longer and setup.schedule.iterations < iteration:
         message = (
             f"the run in {folder} has done {iteration:,} steps, more than the {setup.schedule.iterations:,} asked for"
@@ -146,6 +147,14 @@ def about(folder: Path) -> dict[str, Any]:
     return said
 
 
+def recipe_of(folder: Path) -> Recipe:
+    """That the run in the folder is of. Raises SpecError."""
+    said = about(folder).get("recipe")
+    if not isinstance(said, dict):
+        raise fail("unreadable", f"{folder / NAME} cannot be read: it holds no recipe")
+    return recorded_recipe(str(folder / NAME), said)
+
+
 def network_of(folder: Path) -> Any:
     try:
         return json.loads((folder / NETWORK).read_text("utf-8"))
@@ -172,8 +181,7 @@ def _with_defaults(recipe: dict[str, Any]) -> dict[str, Any]:
     return known | recipe
 
 
-def _other(folder: Path, what: str, lines: Sequence[str]) -> SpecError:
-    help = "resume it as it was, or name another folder with `-o`"
+def _other(folder: Path, what: str, lines: Sequence[str], help: str = AS_IT_WAS) -> SpecError:
     return fail("other-run", f"the run in {folder} is of {what}", notes=_first(lines), help=help)
 
 
