@@ -23,7 +23,7 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """Means over the steps since the last one. iteration: steps done. epoch: of the last step, from 0. rate: its learning
+    """Means over the steps since the last one. iteration: steps done. epoch: of the last step, from 1. rate: its learning
     rate. loss: cross-entropy. error: share of wrong answers, 0 to 1. samples_per_second: of all processes together.
     """
 

@@ -228,7 +228,9 @@ class Loop:
             rate = self.setup.schedule.rate(self.iteration - 1)
             speed = self.clock.speed(self.setup.recipe.batch)
             self.clock.restart()
-            self._tell(Logged(self.iteration, epoch, rate, meter.loss / meter.seen, meter.wrong / meter.seen, speed))
+            self._tell(
+                Logged(self.iteration, epoch + 1, rate, meter.loss / meter.seen, meter.wrong / meter.seen, speed)
+            )
 
     def _evaluate(self, epoch: int) -> bool:
         """Measures and saves. Whether the evaluation came to its end; if not, it is due, and that is saved."""
@@ -245,7 +247,7 @@ class Loop:
         is_best = self.best is None or score.error < self.best.error
         if is_best:
             self.best = Best(self.iteration, score.error)
-        self._tell(Evaluated(self.iteration, epoch, score.loss, score.error, is_best))
+        self._tell(Evaluated(self.iteration, epoch + 1, score.loss, score.error, is_best))
         self.save()
         if is_best:  # after the checkpoint: a run that is killed in between finds out of it that this is the best
             with together():

@@ -59,7 +59,7 @@ class Lines:
 
     def line(self, event: Evaluated) -> str:
         total = self.started.setup.schedule.iterations if self.started else event.iteration
-        words = [f"{event.iteration:>{len(f'{total:,}')},}/{total:,}", f"epoch {event.epoch + 1}"]
+        words = [f"{event.iteration:>{len(f'{total:,}')},}/{total:,}", f"epoch {event.epoch}"]
         if self.logged is not None:
             words += [
                 f"rate {self.logged.rate:g}",

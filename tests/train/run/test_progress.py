@@ -74,7 +74,7 @@ def test_a_line_for_each_evaluation() -> None:
     assert said[0].startswith("small: ")
     assert said[1] == "warning[run-extended]: longer"
     assert said[2:] == [
-        "  250/1,000  epoch 2  rate 0.1  training loss 0.5000, error 25.00%  "
+        "  250/1,000  epoch 1  rate 0.1  training loss 0.5000, error 25.00%  "
         "test loss 0.7500, error 12.50% (best)  64 samples/s  25:00 left"
     ]
     last = replace(EVALUATED, iteration=1000, is_best=False)
