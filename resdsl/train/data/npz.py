@@ -152,13 +152,13 @@ def _labels(path: Path, name: str, found: Array) -> NDArray[np.int64]:
     """(n,), from 0."""
     if found.ndim == 2 and found.shape[1] == 1:
         found = found[:, 0]
-    if found.dtype.kind not in "iu":
-        message = f"{name} in {path} holds {found.dtype}, and labels are whole numbers"
-        raise fail("wrong-data", message, help="labels.astype(int64)" if found.dtype.kind == "f" else "")
     if found.ndim != 1:
         one_hot = found.ndim == 2
         help = "labels.argmax(1), if these are one-hot" if one_hot else ""
         raise fail("wrong-data", f"{name} in {path} is {_said(found.shape)}, and labels are n", help=help)
+    if found.dtype.kind not in "iu":
+        message = f"{name} in {path} holds {found.dtype}, and labels are whole numbers"
+        raise fail("wrong-data", message, help="labels.astype(int64)" if found.dtype.kind == "f" else "")
     if len(found) and found.min() < 0:
         raise fail("wrong-data", f"{name} in {path} holds {found.min()}, and labels count from 0")
     return found.astype(np.int64)

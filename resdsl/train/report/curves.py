@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LOSS, TRAIN, TEST = "training loss", "training error", "test error"
-LOSS_COLOUR, ERROR_COLOUR = "tab:blue", "tab:red"
+LOSS_COLOUR, TRAIN_COLOUR, TEST_COLOUR = "tab:blue", "tab:orange", "tab:red"
+FEW = 30
+"""Points up to which each is marked: between them a line says nothing."""
 PERCENT = 100
 
 
@@ -28,9 +30,9 @@ def curves(trained: Sequence[Logged], tested: Sequence[Evaluated], title: str) -
     left, right = pair(figure, title)
     at = [event.iteration for event in trained]
     line(left, at, [event.loss for event in trained], label=LOSS, color=LOSS_COLOUR, style="--", width=1)
-    line(right, at, [event.error * PERCENT for event in trained], label=TRAIN, color=ERROR_COLOUR, style="-", width=0.8)
+    line(right, at, [event.error * PERCENT for event in trained], label=TRAIN, color=TRAIN_COLOUR, style="-", width=0.8)
     at = [event.iteration for event in tested]
-    line(right, at, [event.error * PERCENT for event in tested], label=TEST, color=ERROR_COLOUR, style="-", width=2.4)
+    line(right, at, [event.error * PERCENT for event in tested], label=TEST, color=TEST_COLOUR, style="-", width=2.4)
     left.set_ylabel(LOSS, color=LOSS_COLOUR)
     drawn = [*left.get_lines(), *right.get_lines()]
     if drawn:
@@ -59,5 +61,5 @@ def line(
     finite = [value if math.isfinite(value) else math.nan for value in values]
     count = sum(not math.isnan(value) for value in finite)
     if count:
-        marker = "o" if count == 1 else None
+        marker = "o" if count == 1 else "." if count <= FEW else None
         axes.plot(at, finite, label=label, color=color, linestyle=style, linewidth=width, marker=marker)

@@ -80,6 +80,8 @@ def _shown(value: object) -> str:
             text = f"{value:g}" if float(f"{value:g}") == value else repr(value)
         case list():
             text = ", ".join(map(_shown, value)) or "none"
+        case {"unit": {"name": name}, "count": count}:
+            text = f"{count} {name}"
         case dict():
             text = " ".join(value)
         case _:

@@ -16,7 +16,7 @@ from resdsl.bench.machine import Machine, machine
 @dataclass(frozen=True, slots=True)
 class Environment:
     """started: in UTC, ISO 8601. command: the words of the command line, empty from Python. device: its name as PyTorch gives it.
-    cuda, cudnn: as PyTorch was built with or found them; empty without.
+    cuda, cudnn: as PyTorch was built with or found them; empty without. threads: of PyTorch on the CPU, which sums depend on.
     """
 
     started: str
@@ -27,6 +27,7 @@ class Environment:
     cuda: str
     cudnn: str
     device: str
+    threads: int
     machine: Machine
 
 
@@ -41,5 +42,6 @@ def environment(device: torch.device, command: Sequence[str] = ()) -> Environmen
         cuda=torch.version.cuda or "",
         cudnn=str(torch.backends.cudnn.version() or "") if on_gpu else "",
         device=torch.cuda.get_device_name(device) if on_gpu else str(device),
+        threads=torch.get_num_threads(),
         machine=machine(),
     )

@@ -207,7 +207,7 @@ except SpecError as error:
     not hasattr(resource, "RLIMIT_AS") or sys.platform != "linux", reason="limits of address space are Linux's"
 )
 def test_a_limit_of_the_system(tmp_path: Path) -> None:
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     command = [sys.executable, "-c", LIMITED, str(tmp_path / "run")]
     ended = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300, check=False)
     assert "error[out-of-memory]: a step on 256 samples at once does not fit" in ended.stdout, ended.stderr

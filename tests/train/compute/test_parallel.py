@@ -38,7 +38,7 @@ from resdsl.train.setup import Setup, setup
 from tests.train.compute.parallel_worker import NETWORK, PARAMETERS, RECIPE, SEED, SPEC, STEPS, data
 
 WORKER = Path(__file__).with_name("parallel_worker.py")
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PATIENCE = 120
 """Seconds after which a test says that processes hang."""
 GRACE = 40

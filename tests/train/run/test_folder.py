@@ -161,7 +161,7 @@ with held(Path({str(tmp_path)!r})):
     print("held", flush=True)
     time.sleep(60)
 """
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     with subprocess.Popen([sys.executable, "-c", code], cwd=root, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"held\n"
@@ -252,7 +252,7 @@ except SpecError as error:
 def test_a_limit_of_the_system(whole: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     limit = checkpoints(whole)[-1].stat().st_size - 100
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     command = [sys.executable, "-c", LIMITED, str(run), str(limit)]
     ended = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300, check=False)
     assert "error[unwritable]" in ended.stdout, ended.stderr

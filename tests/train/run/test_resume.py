@@ -161,7 +161,7 @@ print(kills, os.waitstatus_to_exitcode(status))
 def test_killed_by_the_system_at_any_time_it_becomes_the_same(whole: Path, tmp_path: Path, seed: int) -> None:
     run = tmp_path / "run"
     command = [sys.executable, "-c", KILLS, str(run), str(seed)]
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     ended = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300, check=False)
     kills, status = map(int, ended.stdout.split())
     assert status == 0, ended.stderr

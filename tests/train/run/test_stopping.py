@@ -108,7 +108,7 @@ told = lambda event: print("line", flush=True) if isinstance(event, Logged) else
 result = attempt(run, recipe=replace(RECIPE, length=10**6), listener=told)
 raise SystemExit(128 + result.signal)
 """
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     with subprocess.Popen([sys.executable, "-c", code], cwd=root, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"line\n"
