@@ -18,7 +18,6 @@ from resdsl.train.compute.model import training_module
 from resdsl.train.compute.score import Score, evaluate, scored
 from resdsl.train.data.batches import Batches, Resident
 from resdsl.train.data.dataset import Arrays, Dataset, Files, Listed, Split
-from resdsl.train.data.normalisation import Normalisation
 from resdsl.train.recipe import DIGITS
 from resdsl.train.trained import Trained
 
@@ -77,11 +76,11 @@ def evaluation_batches(
     """The test set alone, in batches of one size. shape: what the network reads, where the data are files; layout: of batches in
     memory; workers: processes that read them.
     """
-    recipe, normalisation = replace(DIGITS, batch=batch), Normalisation(by.mean, by.std)
+    recipe = replace(DIGITS, batch=batch)
     match data:
         case Arrays(test=test):
             alone = Arrays(data.name, Split(test.inputs[:1], test.labels[:1]), test, data.classes)
-            return Resident(alone, recipe, normalisation, seed=0, device=device, dtype=dtype, layout=layout)
+            return Resident(alone, recipe, by, seed=0, device=device, dtype=dtype, layout=layout)
         case Files(test=test):
             from resdsl.train.data.pictures import Pictures
 
@@ -89,7 +88,7 @@ def evaluation_batches(
                 raise fail("wrong-data", f"{data.name} has images in files, and the network reads none")
             alone = Files(data.name, Listed(test.paths[:1], test.labels[:1]), test, data.classes)
             return Pictures(
-                alone, recipe, normalisation, shape, seed=0, device=device, dtype=dtype, layout=layout, workers=workers
+                alone, recipe, by, shape, seed=0, device=device, dtype=dtype, layout=layout, workers=workers
             )
 
 

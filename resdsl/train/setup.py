@@ -11,10 +11,11 @@ from resdsl.diagnostics import fail
 from resdsl.network.network import Network
 from resdsl.network.shapes import chain_output
 from resdsl.network.types import Image, Shape, Vector
+from resdsl.recorded import Recorded
 from resdsl.source import Source
 from resdsl.spec import Options, Origin, Parameter
 from resdsl.train.data.dataset import Arrays, Dataset
-from resdsl.train.data.normalisation import Normalisation, normalisation
+from resdsl.train.data.normalisation import normalisation
 from resdsl.train.recipe import Recipe, require_valid
 from resdsl.train.schedule import Schedule, schedule
 
@@ -31,7 +32,7 @@ class Setup:
     origin: Origin
     data: Dataset
     recipe: Recipe
-    by: Normalisation
+    by: Recorded
     schedule: Schedule
     seed: int
 
@@ -45,7 +46,7 @@ def setup(
     parameters: Mapping[str, Parameter] | None = None,
     seed: int = 0,
     options: Options = Options(),
-    by: Normalisation | None = None,
+    by: Recorded | None = None,
 ) -> Setup:
     """Parameters `image` and `classes` of the network are set from the data unless they are given. by: of these data as the recipe
     wants it, if it is known; it is measured otherwise. Raises SpecError where network and data do not fit.

@@ -38,7 +38,7 @@ from resdsl.targets.tensorrt.options import EngineOptions, Via
 from resdsl.train.data.dataset import Arrays, Split
 from resdsl.train.data.digits import digits
 from resdsl.train.data.folders import image_folders
-from resdsl.train.data.normalisation import normalised
+from resdsl.train.data.normalisation import scaled
 from resdsl.train.evaluate import evaluate_model, evaluate_run
 from resdsl.train.export import Wish, export
 from resdsl.train.recipe import DIGITS, Normalise, with_length
@@ -109,7 +109,7 @@ def test_the_score_of_a_run_is_that_of_its_log_and_of_the_reference(run: Path, t
     assert score.loss == pytest.approx(tests[-1]["loss"], rel=1e-5)
     best = evaluate_run(trained, data, torch.device("cpu"))
     assert best.error == pytest.approx(min(line["error"] for line in tests), abs=1e-12)
-    few = np.float64(normalised(data.test.inputs[:32], trained.by))
+    few = np.float64(trained.by.of(scaled(data.test.inputs[:32])))
     y = reference(trained.network, trained.weights, few)
     part = Arrays("few", data.train, Split(data.test.inputs[:32], data.test.labels[:32]), data.classes)
     found = evaluate_run(trained, part, torch.device("cpu"))

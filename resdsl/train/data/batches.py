@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from resdsl.recorded import Recorded
 from resdsl.train.data.dataset import Arrays, Split
-from resdsl.train.data.normalisation import Normalisation
 from resdsl.train.data.order import Stream, epoch_order, generator
 from resdsl.train.recipe import Recipe
 
@@ -59,7 +59,7 @@ class Resident:
         self,
         data: Arrays,
         recipe: Recipe,
-        by: Normalisation,
+        by: Recorded,
         *,
         seed: int,
         device: torch.device,

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from resdsl.diagnostics import fail
-from resdsl.recorded import PIXEL
+from resdsl.recorded import PIXEL, Recorded
 from resdsl.train.data.dataset import Dataset, Files, Split
 from resdsl.train.recipe import Normalise
 
@@ -20,18 +18,10 @@ PUBLISHED = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 """ImageNet's channels over its training set, as torchvision's and timm's weights have them."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Normalisation:
-    """(x - mean) / std of pixels from 0 to 1, or of floats as they are. Both float32, of the input's number of axes,
-    (channels, 1, 1) or (channels, height, width), or (features,).
+def normalisation(data: Dataset, kind: Normalise) -> Recorded:
+    """As measured on the training set; of files, ImageNet's published one. mean, std: (channels, 1, 1) or (channels, height, width),
+    or (features,). Raises SpecError for PIXEL of files.
     """
-
-    mean: NDArray[np.float32]
-    std: NDArray[np.float32]
-
-
-def normalisation(data: Dataset, kind: Normalise) -> Normalisation:
-    """As measured on the training set; of files, ImageNet's published one. Raises SpecError for PIXEL of files."""
     if isinstance(data, Files):
         return _of_files(kind)
     axes = len(data.train.inputs.shape) - 1
@@ -46,14 +36,9 @@ def normalisation(data: Dataset, kind: Normalise) -> Normalisation:
             mean = mean.mean(over)
         case Normalise.PIXEL:
             mean, _ = _moments(data.train)
-            return Normalisation(mean.astype(np.float32), np.ones((1,) * axes, np.float32))
+            return Recorded(mean.astype(np.float32), np.ones((1,) * axes, np.float32), _divisor(data))
     std = np.where(std > CONSTANT * np.abs(mean), std, 1.0)
-    return Normalisation(mean.astype(np.float32).reshape(spread), std.astype(np.float32).reshape(spread))
-
-
-def divisor(data: Dataset) -> int:
-    """What `scaled` divides its inputs by."""
-    return PIXEL if isinstance(data, Files) or data.train.inputs.dtype == np.uint8 else 1
+    return Recorded(mean.astype(np.float32).reshape(spread), std.astype(np.float32).reshape(spread), _divisor(data))
 
 
 def scaled(inputs: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.float32]:
@@ -61,9 +46,9 @@ def scaled(inputs: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.float3
     return inputs.astype(np.float32) / np.float32(PIXEL) if inputs.dtype == np.uint8 else inputs.astype(np.float32)
 
 
-def normalised(inputs: NDArray[np.uint8] | NDArray[np.float32], by: Normalisation) -> NDArray[np.float32]:
-    """What the network reads for these inputs, (n, *shape)."""
-    return (scaled(inputs) - by.mean) / by.std
+def _divisor(data: Dataset) -> int:
+    """What `scaled` divides its inputs by."""
+    return PIXEL if isinstance(data, Files) or data.train.inputs.dtype == np.uint8 else 1
 
 
 def _moments(split: Split) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -78,13 +63,13 @@ def _moments(split: Split) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return mean, np.sqrt(np.maximum(squares / len(split) - mean**2, 0.0))
 
 
-def _of_files(kind: Normalise) -> Normalisation:
+def _of_files(kind: Normalise) -> Recorded:
     match kind:
         case Normalise.CHANNEL:
             mean, std = (np.array(PUBLISHED[name], np.float32).reshape(3, 1, 1) for name in ("mean", "std"))
-            return Normalisation(mean, std)
+            return Recorded(mean, std, PIXEL)
         case Normalise.NONE:
-            return Normalisation(np.zeros((1, 1, 1), np.float32), np.ones((1, 1, 1), np.float32))
+            return Recorded(np.zeros((1, 1, 1), np.float32), np.ones((1, 1, 1), np.float32), PIXEL)
         case Normalise.PIXEL:
             message = "the mean of each pixel is not for files: their pictures are cut anew each time"
             raise fail("wrong-recipe", message, help='normalise = "channel"')

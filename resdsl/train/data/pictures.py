@@ -16,11 +16,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from resdsl.diagnostics import Diagnostic, SpecError, fail
 from resdsl.network.types import Image
+from resdsl.recorded import Recorded
 from resdsl.train.data.batches import Batch, Share
 from resdsl.train.data.cuts import Cut, Extent, centred, drawn
 from resdsl.train.data.dataset import Files, Listed
 from resdsl.train.data.decoding import decoded, require_pillow
-from resdsl.train.data.normalisation import Normalisation
 from resdsl.train.data.order import Stream, epoch_order, generator
 from resdsl.train.recipe import Recipe
 
@@ -42,7 +42,7 @@ class Pictures:
         self,
         data: Files,
         recipe: Recipe,
-        by: Normalisation,
+        by: Recorded,
         shape: Image,
         *,
         seed: int,

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from resdsl.diagnostics import SpecError
+from resdsl.recorded import Recorded
 from resdsl.train.compute.execution import Wanted
 from resdsl.train.data.dataset import Dataset
-from resdsl.train.data.normalisation import Normalisation, normalisation
+from resdsl.train.data.normalisation import normalisation
 from resdsl.train.recipe import Recipe
 from resdsl.train.reproduce.outcome import Diverged, Measured, Outcome, remember, remembered
 from resdsl.train.reproduce.plan import Trial
@@ -32,7 +33,7 @@ class How:
     device: str | None = None
 
     @cached_property
-    def by(self) -> Normalisation:
+    def by(self) -> Recorded:
         """Measured once: a second of work on CIFAR."""
         return normalisation(self.data, self.recipe.normalise)
 

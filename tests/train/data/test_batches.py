@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from resdsl.recorded import Recorded
 from resdsl.train.data.batches import Batch, Resident, Share
 from resdsl.train.data.dataset import Arrays, Split
-from resdsl.train.data.normalisation import Normalisation, normalisation
+from resdsl.train.data.normalisation import normalisation
 from resdsl.train.data.order import Stream, epoch_order, generator
 from resdsl.train.recipe import DIGITS, Normalise, Recipe
 
@@ -40,7 +41,7 @@ def resident(
     return Resident(data, recipe, by, seed=seed, device=CPU, layout=layout, share=share)
 
 
-def by_hand(pixels: np.ndarray, by: Normalisation, down: int, right: int, flipped: bool, pad: int) -> np.ndarray:
+def by_hand(pixels: np.ndarray, by: Recorded, down: int, right: int, flipped: bool, pad: int) -> np.ndarray:
     """One sample, (channels, height, width): normalised, zeros around it, a crop, its mirror image."""
     channels, height, width = pixels.shape
     values = pixels.astype(np.float64) / (255 if pixels.dtype == np.uint8 else 1)

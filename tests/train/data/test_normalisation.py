@@ -10,7 +10,7 @@ import pytest
 from resdsl.diagnostics import SpecError
 from resdsl.train.data import normalisation as module
 from resdsl.train.data.dataset import Arrays, Files, Listed, Split
-from resdsl.train.data.normalisation import divisor, normalisation, normalised, scaled
+from resdsl.train.data.normalisation import normalisation, scaled
 from resdsl.train.recipe import Normalise
 
 LABELS = np.zeros(50, np.int64)
@@ -39,7 +39,7 @@ def test_channels() -> None:
     assert by.mean.dtype == by.std.dtype == np.float32
     np.testing.assert_allclose(by.mean.ravel(), wanted.mean((0, 2, 3)), rtol=1e-6)
     np.testing.assert_allclose(by.std.ravel(), wanted.std((0, 2, 3)), rtol=1e-5)
-    result = normalised(images(), by)
+    result = by.of(scaled(images()))
     assert result.dtype == np.float32
     np.testing.assert_allclose(result.mean((0, 2, 3)), 0, atol=1e-5)
     np.testing.assert_allclose(result.std((0, 2, 3)), 1, atol=1e-5)
@@ -50,12 +50,12 @@ def test_pixels() -> None:
     np.testing.assert_allclose(by.mean, images().mean(0) / 255, rtol=1e-6)
     assert by.mean.shape == (3, 4, 5)
     assert by.std.shape == (1, 1, 1)
-    np.testing.assert_allclose(normalised(images(), by).mean(0), 0, atol=1e-6)
+    np.testing.assert_allclose(by.of(scaled(images())).mean(0), 0, atol=1e-6)
 
 
 def test_none() -> None:
     by = normalisation(arrays(images()), Normalise.NONE)
-    np.testing.assert_array_equal(normalised(images(), by), images().astype(np.float32) / np.float32(255))
+    np.testing.assert_array_equal(by.of(scaled(images())), images().astype(np.float32) / np.float32(255))
 
 
 def test_features() -> None:
@@ -80,7 +80,7 @@ def test_what_never_changes_is_not_divided(value: float) -> None:
     floats = np.full((50, 2), value, np.float32)
     by = normalisation(arrays(floats), Normalise.CHANNEL)
     assert by.std.tolist() == [1, 1]
-    assert normalised(floats, by).tolist() == [[0, 0]] * 50
+    assert by.of(scaled(floats)).tolist() == [[0, 0]] * 50
 
 
 def test_the_test_set_is_not_measured() -> None:
@@ -109,7 +109,9 @@ def test_pixels_of_files_are_refused() -> None:
 
 
 def test_what_bytes_are_divided_by(tmp_path: Path) -> None:
-    assert divisor(arrays(images())) == 255
-    assert divisor(arrays(images().astype(np.float32))) == 1
     listed = Listed((tmp_path,), LABELS[:1])
-    assert divisor(Files("x", listed, listed, ("a",))) == 255
+    for kind in Normalise:
+        assert normalisation(arrays(images()), kind).divisor == 255
+        assert normalisation(arrays(images().astype(np.float32)), kind).divisor == 1
+        if kind is not Normalise.PIXEL:
+            assert normalisation(Files("x", listed, listed, ("a",)), kind).divisor == 255
