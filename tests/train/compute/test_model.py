@@ -51,7 +51,7 @@ def graphs() -> list[fx.GraphModule]:
 
 
 @pytest.mark.parametrize("recompute", [False, True])
-@pytest.mark.parametrize("n", [2, 8])
+@pytest.mark.parametrize("n", [2, pytest.param(8, marks=pytest.mark.slow)])
 def test_each_distinct_unit_is_compiled_once(n: int, recompute: bool, graphs: list[fx.GraphModule]) -> None:
     network = preact(n)
     module = trained(network, replace(UNITS, recompute=recompute), steps=2)

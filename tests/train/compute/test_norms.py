@@ -27,7 +27,6 @@ VECTOR = "resnet 1\nnetwork n { input 12 stage 2 * u head linear(10) }\nunit u {
         (NONE, None, None),
         (VECTOR, None, 1),
         ("std/cifar", "preact20", 64),
-        ("std/imagenet", "resnet50", 49),
     ],
 )
 def test_least_positions(spec: str, network: str | None, expected: int | None) -> None:

@@ -108,12 +108,6 @@ def test_compiling_changes_nothing(network: str, compiled: Compile) -> None:
     assert_equal(ours(made, RECIPES["both"], execution), plain(made, RECIPES["both"], 2))
 
 
-def test_compiled_units_change_nothing() -> None:
-    made = NETWORKS["vector"]()
-    execution = replace(FP64, compile=Compile.UNITS, backend="aot_eager")
-    assert_equal(ours(made, CIFAR, execution), plain(made, CIFAR, 1))
-
-
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # used by Inductor itself
 def test_inductor_changes_nothing_but_rounding() -> None:

@@ -152,6 +152,7 @@ def test_two_do_not_train_in_one_folder(tmp_path: Path) -> None:
     assert "run-in-progress" in said[0]
 
 
+@pytest.mark.slow  # a process imports PyTorch
 def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:
     code = f"""
 import time
