@@ -159,9 +159,9 @@ def before_the_loop(case: dict[str, Any], rank: int) -> Generator[None]:
         yield
 
 
-def eager(wanted: Wanted, device: torch.device, share: Share = Share()) -> Execution:
+def eager(wanted: Wanted, device: torch.device, share: Share = Share(), *, draws: bool = False) -> Execution:
     """Compiled as far as gradients: what DistributedDataParallel and torch.compile have to do with each other."""
-    return replace(choose(wanted, device, share), backend="aot_eager")
+    return replace(choose(wanted, device, share, draws=draws), backend="aot_eager")
 
 
 if __name__ == "__main__":
