@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import gc
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,12 @@ GOLDEN = Path(__file__).parent / "golden"
 SPECS = Path(__file__).parent.parent / "specs"
 
 Golden = Callable[[str, str], None]
+
+
+def pytest_configure() -> None:
+    """Ctrl-C is heard, as the tests of it need: what a script starts in the background inherits that it is ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

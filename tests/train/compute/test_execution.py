@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Generator
 from dataclasses import asdict, replace
 
@@ -145,21 +147,26 @@ def test_float32_means_float32_in_products_and_convolutions(precision: Precision
     assert [place.fp32_precision for place in PLACES] == found
 
 
+READ_AGAIN = """
+import torch
+from resdsl.train.compute.execution import Execution, Precision, in_force
+
+def read():
+    cuda = torch.backends.cuda.matmul.allow_tf32
+    return torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32, cuda
+
+assert read() == ("highest", True, False)
+for precision in (Precision.FP32, Precision.TF32):
+    with in_force(Execution(precision=precision), torch.device("cuda")):
+        assert torch.backends.cudnn.allow_tf32 is (precision is Precision.TF32)
+    assert read() == ("highest", True, False)
+"""
+
+
 def test_pytorch_s_own_settings_can_be_read_as_before() -> None:
-    read = (
-        torch.get_float32_matmul_precision(),
-        torch.backends.cudnn.allow_tf32,
-        torch.backends.cuda.matmul.allow_tf32,
-    )
-    for precision in (Precision.FP32, Precision.TF32):
-        with in_force(Execution(precision=precision), CUDA):
-            assert torch.backends.cudnn.allow_tf32 is (precision is Precision.TF32)
-        now = (
-            torch.get_float32_matmul_precision(),
-            torch.backends.cudnn.allow_tf32,
-            torch.backends.cuda.matmul.allow_tf32,
-        )
-        assert now == read == ("highest", True, False)
+    """In a process of its own: where both ways were used, PyTorch refuses to read the old one."""
+    done = subprocess.run([sys.executable, "-c", READ_AGAIN], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(("device", "timed"), [(CPU, False), (CUDA, True)])
