@@ -103,7 +103,7 @@ def test_the_whole_on_the_cpu(tmp_path: Path, tool: ModuleType) -> None:
     trainings = {each["way"]: each for each in report["trainings"]}
     assert list(trainings) == ["resdsl train", "eager, fp32", "eager, channels last, bf16"]
     assert {each["network"] for each in trainings.values()} == {"preact110"}
-    assert trainings["resdsl train"]["execution"] == "compile none, fp32"
+    assert trainings["resdsl train"]["execution"] == "compile none, fp32, channels last"
     assert trainings["resdsl train"]["module"] == "resdsl"
     assert trainings["eager, fp32"]["module"] == "pytorchcv"
     for each in trainings.values():
