@@ -144,7 +144,7 @@ _EXECUTION = (
     click.option("--compile", type=click.Choice([AUTO, *COMPILES]), default=AUTO, show_default=True, help="What torch.compile is given: each distinct unit once, or the whole network."),
     click.option("--graph/--no-graph", default=None, help="A step as one CUDA graph.  [default: on one GPU]"),
     click.option("--precision", type=click.Choice([AUTO, *PRECISIONS]), default=AUTO, show_default=True, help="Of activations and gradients; weights are float32."),
-    click.option("--channels-last/--no-channels-last", default=None, help="Channels behind height and width in memory.  [default: on a GPU]"),
+    click.option("--channels-last/--no-channels-last", default=None, help="Channels behind height and width in memory.  [default: yes]"),
     click.option("--recompute", is_flag=True, help="Compute activations of a unit again in the backward pass, to save memory."),
     click.option("--accumulate", type=click.IntRange(1), default=1, show_default=True, metavar="N", help="Compute a batch in N parts, to save memory."),
     click.option("--sync-norm", is_flag=True, help="Several GPUs: statistics of BatchNorm over all of them."),

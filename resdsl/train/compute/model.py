@@ -17,8 +17,7 @@ from resdsl.targets.torch_module import torch_module
 from resdsl.train.compute.compiling import compile_parts
 from resdsl.train.compute.execution import Execution, Precision
 from resdsl.train.compute.recompute import recompute
-
-COUNTER = "num_batches_tracked"
+from resdsl.weights.convert import COUNTER
 
 
 def training_module(

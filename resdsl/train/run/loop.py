@@ -167,8 +167,7 @@ class Loop:
 
     def score(self) -> Score:
         """On the whole test set, of the weights as they are."""
-        alike(self.module.buffers())
-        return evaluate(self.module, self.batches, self.execution, self.device, len(self.setup.data.classes))
+        return self._scored(self.batches)
 
     def _steps(self, stops: Callable[[], bool]) -> bool:
         self._snapshot = Snapshot(self.step, self.iteration)
@@ -238,8 +237,7 @@ class Loop:
         self.is_due = True
         watched = _Watched(self.batches, self._leaves)
         try:
-            alike(self.module.buffers())
-            score = evaluate(self.module, watched, self.execution, self.device, len(self.setup.data.classes))
+            score = self._scored(watched)
         except _LeftError:
             self.save()
             return False
@@ -254,6 +252,10 @@ class Loop:
                 if self.share.rank == 0:
                     checkpoint.write_weights(state_of(self.module), self.run / BEST)
         return True
+
+    def _scored(self, batches: Batches) -> Score:
+        alike(self.module.buffers())
+        return evaluate(self.module, batches, self.execution, self.device, len(self.setup.data.classes))
 
     def _tell(self, event: Event) -> None:
         with together():
