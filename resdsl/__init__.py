@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from resdsl._version import __version__
 
 if TYPE_CHECKING:
-    from resdsl.analysis.costs import summarise
     from resdsl.api import build, check, compile, compile_file, convert_weights, lint, load, parse
     from resdsl.diagnostics import Diagnostic, Edit, Fix, Severity, SpecError
+    from resdsl.network.costs import summarise
 
 __all__ = [
     "Diagnostic",
@@ -45,7 +45,7 @@ _HOMES = {
     "lint": "resdsl.api",
     "load": "resdsl.api",
     "parse": "resdsl.api",
-    "summarise": "resdsl.analysis.costs",
+    "summarise": "resdsl.network.costs",
     "Diagnostic": "resdsl.diagnostics",
     "Edit": "resdsl.diagnostics",
     "Fix": "resdsl.diagnostics",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from _pytest.mark.structures import ParameterSet
 
-from resdsl.analysis.costs import summarise
+from resdsl.network.costs import summarise
 from resdsl.network.network import Network, count_units
 from resdsl.network.types import Image
 from resdsl.spec import Parameter, build, open_spec

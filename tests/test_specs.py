@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from resdsl.analysis.costs import summarise
 from resdsl.diagnostics import SpecError
+from resdsl.network.costs import summarise
 from resdsl.network.document import from_json, to_json
 from resdsl.network.network import distinct_units
 from resdsl.network.operators import Unit

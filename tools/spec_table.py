@@ -11,7 +11,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from resdsl.analysis.costs import summarise
+from resdsl.network.costs import summarise
 from resdsl.spec import Parameter, build, open_spec
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
-from resdsl.analysis.path_gain import Gain, chain_gain, has_weights, open_chance
-from resdsl.analysis.path_gain import Path as DirectPath
 from resdsl.diagnostics import Severity
 from resdsl.linter.rule import Finding, Rule
 from resdsl.linter.subject import LintedFile, LintedNetwork, modules
@@ -21,6 +19,8 @@ from resdsl.linter.words import power
 from resdsl.network import operators as op
 from resdsl.network.network import Network
 from resdsl.spec import Parameter, build, open_spec
+from resdsl.theory.path_gain import Gain, chain_gain, has_weights, open_chance
+from resdsl.theory.path_gain import Path as DirectPath
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "verdicts.md"

@@ -1,1 +1,1 @@
-"""What can be computed about a network without running it."""
+"""What can be measured of a network before it is trained. Closed forms are in resdsl.theory."""

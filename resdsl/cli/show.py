@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import click
 
 from resdsl import api
-from resdsl.analysis.costs import Summary, summarise
-from resdsl.analysis.path_gain import Path as DirectPath
-from resdsl.analysis.path_gain import paths
 from resdsl.cli.model_options import refuse
 from resdsl.cli.options import library_options, network_options, read_parameters, read_spec, reporting
+from resdsl.network.costs import Summary, summarise
 from resdsl.semantics.expand import expand
 from resdsl.syntax.printer import print_file
 from resdsl.targets.endings import is_engine
+from resdsl.theory.path_gain import Path as DirectPath
+from resdsl.theory.path_gain import paths
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -6,16 +6,6 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from resdsl.analysis.path_gain import (
-    AFTER_ADDITION,
-    Gain,
-    chain_gain,
-    has_norms,
-    has_weights,
-    open_chance,
-    over,
-    without_relus,
-)
 from resdsl.diagnostics import Severity
 from resdsl.linter.severity import CLOSED, EXPONENTIAL, LOST, MOMENT, WEIGHTS, drift, worst
 from resdsl.linter.subject import Group, Site
@@ -25,6 +15,16 @@ from resdsl.network.network import copy_of, varies
 from resdsl.network.operators import ACTIVATIONS, NORMS
 from resdsl.network.shapes import branch_output, shortcut_input
 from resdsl.network.types import Shape, Tap
+from resdsl.theory.path_gain import (
+    AFTER_ADDITION,
+    Gain,
+    chain_gain,
+    has_norms,
+    has_weights,
+    open_chance,
+    over,
+    without_relus,
+)
 
 NO_CLOSED_FORM = "what is left of the signal is exponential in their number, without a closed form: measure it"
 NOTHING = 0.001

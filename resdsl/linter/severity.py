@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from resdsl.analysis.path_gain import Gain
 from resdsl.diagnostics import Severity
+from resdsl.theory.path_gain import Gain
 
 
 @dataclass(frozen=True, slots=True)

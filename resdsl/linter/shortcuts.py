@@ -7,11 +7,11 @@ from dataclasses import replace
 from enum import Enum
 from typing import TypeVar
 
-from resdsl.analysis.path_gain import has_weights
 from resdsl.linter.subject import Group, LintedFile, Site, together
 from resdsl.network import operators as op
 from resdsl.network.operators import ACTIVATIONS, NORMS
 from resdsl.network.types import PerCopy, Tap
+from resdsl.theory.path_gain import has_weights
 
 _T = TypeVar("_T", bound=op.Operator)
 

@@ -9,7 +9,6 @@ from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from resdsl.analysis.path_gain import Path, paths
 from resdsl.diagnostics import Fix
 from resdsl.linter.clean_path import Violation, violations
 from resdsl.linter.edits import replacement
@@ -20,6 +19,7 @@ from resdsl.semantics.program import Module, NetworkDeclaration
 from resdsl.source import Source, Span
 from resdsl.syntax import nodes
 from resdsl.syntax.walk import expressions, walk
+from resdsl.theory.path_gain import Path, paths
 
 if TYPE_CHECKING:
     from resdsl.linter.rule import Rule

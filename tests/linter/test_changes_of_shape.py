@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 import resdsl
-from resdsl.analysis.costs import summarise
 from resdsl.diagnostics import Diagnostic, Severity
+from resdsl.network.costs import summarise
 
 UNITS = """resnet 1
 unit u(width, stride = 1, fit = conv(1x1), placement = pre, shortcut = identity) {

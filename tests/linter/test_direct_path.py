@@ -6,7 +6,6 @@ import math
 
 import pytest
 
-from resdsl.analysis.path_gain import chain_gain
 from resdsl.diagnostics import Severity
 from resdsl.linter.rule import Rule
 from resdsl.linter.run import build_networks, lint_source
@@ -16,6 +15,7 @@ from resdsl.network import operators as op
 from resdsl.network.types import Normal, Vector
 from resdsl.source import Source
 from resdsl.spec import Options, open_spec
+from resdsl.theory.path_gain import chain_gain
 from tests.networks import SPECS
 
 ABOUT_PATHS = [rule for rule in RULES if rule.code[:2] in ("SC", "AD")]

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import resdsl
-from resdsl.analysis.path_gain import paths
 from resdsl.diagnostics import Diagnostic, Severity
+from resdsl.theory.path_gain import paths
 
 ALIVE = [
     "conv(1x1, 4) -> relu -> conv(1x1, 4, init = zero)",

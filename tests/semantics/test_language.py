@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from resdsl.analysis.costs import summarise
 from resdsl.diagnostics import SpecError
 from resdsl.network import operators as op
+from resdsl.network.costs import summarise
 from resdsl.network.network import Network
 from resdsl.network.types import He, Orthogonal, Tap, Xavier, Zero
 from resdsl.semantics.evaluate import CALL_NAMES, OTHER_NAMES, VALUE_NAMES

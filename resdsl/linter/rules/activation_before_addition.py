@@ -77,7 +77,6 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from resdsl.analysis.path_gain import chain_gain, has_norms, has_weights
 from resdsl.linter.preactivate import preactivating
 from resdsl.linter.rule import Finding
 from resdsl.linter.severity import ONE_SIGN
@@ -87,6 +86,7 @@ from resdsl.network import operators as op
 from resdsl.network.network import copy_of, varies
 from resdsl.network.shapes import branch_output
 from resdsl.network.types import Shape, Tap
+from resdsl.theory.path_gain import chain_gain, has_norms, has_weights
 
 RELU_MEAN = (2 * math.pi) ** -0.5
 SIGMOID_MEAN = 0.5

@@ -70,7 +70,6 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
-from resdsl.analysis.path_gain import run_gain
 from resdsl.linter.rule import Finding
 from resdsl.linter.severity import LOST
 from resdsl.linter.shortcuts import Kind, across, shortcuts
@@ -78,6 +77,7 @@ from resdsl.linter.subject import Group, LintedFile, Site
 from resdsl.linter.words import counted, power, several
 from resdsl.network import operators as op
 from resdsl.network.types import PerCopy, Tap
+from resdsl.theory.path_gain import run_gain
 
 _WANTED = 0.9
 _TRIES = 40

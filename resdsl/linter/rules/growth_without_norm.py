@@ -68,7 +68,6 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from resdsl.analysis.path_gain import AFTER_ADDITION, chain_gain, shortcut_gain
 from resdsl.linter.main_path import Part, chain_parts, main_path
 from resdsl.linter.rule import Finding
 from resdsl.linter.severity import MOMENT
@@ -78,6 +77,7 @@ from resdsl.network import operators as op
 from resdsl.network.network import copy_of, varies
 from resdsl.network.operators import NORMS
 from resdsl.network.shapes import branch_output
+from resdsl.theory.path_gain import AFTER_ADDITION, chain_gain, shortcut_gain
 
 _KNOWN = (op.Conv, op.Linear, op.Relu, op.Scale, op.Dropout, op.DropPath)
 

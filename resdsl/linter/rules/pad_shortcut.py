@@ -64,13 +64,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from resdsl.analysis.path_gain import has_weights
 from resdsl.diagnostics import Severity
 from resdsl.linter.rule import Finding
 from resdsl.linter.subject import LintedFile, Site
 from resdsl.linter.words import counted, listed
 from resdsl.network import operators as op
 from resdsl.network.shapes import output, shortcut_input
+from resdsl.theory.path_gain import has_weights
 
 
 def check(file: LintedFile) -> Iterator[Finding]:

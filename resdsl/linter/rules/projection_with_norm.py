@@ -65,7 +65,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from resdsl.analysis.path_gain import has_weights
 from resdsl.diagnostics import Severity
 from resdsl.linter.main_path import first_of
 from resdsl.linter.rule import Finding
@@ -73,6 +72,7 @@ from resdsl.linter.subject import LintedFile
 from resdsl.linter.words import counted
 from resdsl.network import operators as op
 from resdsl.network.operators import ACTIVATIONS, NORMS
+from resdsl.theory.path_gain import has_weights
 
 
 def check(file: LintedFile) -> Iterator[Finding]:

@@ -63,12 +63,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from resdsl.analysis.path_gain import has_weights
 from resdsl.diagnostics import Severity
 from resdsl.linter.rule import Finding
 from resdsl.linter.subject import LintedFile, LintedNetwork, Site
 from resdsl.linter.words import counted
 from resdsl.network.types import Image
+from resdsl.theory.path_gain import has_weights
 
 
 def check(file: LintedFile) -> Iterator[Finding]:

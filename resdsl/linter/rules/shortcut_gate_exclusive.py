@@ -73,7 +73,6 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
-from resdsl.analysis.path_gain import chain_gain
 from resdsl.linter.direct_path import on_shortcuts
 from resdsl.linter.identity import writing_identity
 from resdsl.linter.rule import Finding
@@ -82,6 +81,7 @@ from resdsl.linter.subject import Group, LintedFile
 from resdsl.linter.words import counted, power, several
 from resdsl.network import operators as op
 from resdsl.network.types import PerCopy
+from resdsl.theory.path_gain import chain_gain
 
 
 def check(file: LintedFile) -> Iterator[Finding]:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from resdsl import spec
-from resdsl.analysis.costs import Summary, summarise
 from resdsl.diagnostics import fail
+from resdsl.network.costs import Summary, summarise
 from resdsl.train.compute.score import Score
 from resdsl.train.run import log
 from resdsl.train.run.events import Evaluated, Logged

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from resdsl.diagnostics import Diagnostic, SpecError, fail
+from resdsl.figures import as_png, as_svg, drawing
 from resdsl.train.compute.score import Score
 from resdsl.train.report.confusion import confusion_figure
 from resdsl.train.report.curves import curves
 from resdsl.train.report.document import to_text
 from resdsl.train.report.facts import Facts, facts
-from resdsl.train.report.figures import as_png, as_svg, drawing
 from resdsl.train.report.page import CONFUSION, CURVES, page
 from resdsl.writing import write
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from resdsl.diagnostics import Diagnostic, SpecError, fail
-from resdsl.train.report.figures import as_png, as_svg, drawing
+from resdsl.figures import as_png, as_svg, drawing
 from resdsl.train.reproduce.curves import table_curves
 from resdsl.train.reproduce.measured import Measurement, title
 from resdsl.train.reproduce.plan import Plan

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from resdsl.analysis.costs import summarise
+from resdsl.network.costs import summarise
 from resdsl.train.recipe import RECIPES, Recipe, Unit
 from resdsl.train.recipe_file import differences, shown
 from resdsl.train.run.events import Evaluated, Event, Logged, Noticed, Saved, Started

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from resdsl.figures import as_png, as_svg, drawing
 from resdsl.train.report.confusion import GAMMA, confusion_figure
 from resdsl.train.report.curves import LOSS, TEST, TRAIN, curves
-from resdsl.train.report.figures import as_png, as_svg, drawing
 from resdsl.train.run.events import Evaluated, Logged
 from tests.train.report.runs import TESTED, TRAINED, score
 

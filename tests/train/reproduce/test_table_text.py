@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from resdsl.figures import as_svg, drawing
 from resdsl.train.recipe import CIFAR, CIFAR_TORCH, DIGITS
-from resdsl.train.report.figures import as_svg, drawing
 from resdsl.train.reproduce.curves import table_curves
 from resdsl.train.reproduce.measured import Line, Measurement, measurement
 from resdsl.train.reproduce.outcome import Diverged, Measured, Outcome

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from resdsl import spec
-from resdsl.analysis.costs import summarise
+from resdsl.network.costs import summarise
 from resdsl.network.document import to_document
 from resdsl.train.reproduce.plan import plan
 from resdsl.train.reproduce.tables import FAIL, TABLES, Table, Units, Variant

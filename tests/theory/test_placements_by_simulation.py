@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import resdsl
-from resdsl.analysis.path_gain import open_chance
+from resdsl.theory.path_gain import open_chance
 
 UNITS = 54
 SEEDS = 6

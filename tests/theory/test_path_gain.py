@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import resdsl
-from resdsl.analysis.path_gain import Gain, Path, paths, shortcut_gain
 from resdsl.network.network import distinct_units
 from resdsl.spec import Parameter, build
+from resdsl.theory.path_gain import Gain, Path, paths, shortcut_gain
 from tests.networks import SPECS
 
 
