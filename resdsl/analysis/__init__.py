@@ -1,1 +1,80 @@
-"""What can be measured of a network before it is trained. Closed forms are in resdsl.theory."""
+"""What can be measured of a network before it is trained. Closed forms are in resdsl.theory.
+
+    from resdsl.analysis import signal
+    found = signal("std/resnet110", "scale_half")
+
+The types of the results are here, too. Importing this loads neither torch nor numpy.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from resdsl.api import Spec, build
+from resdsl.diagnostics import fail
+from resdsl.spec import Options, Parameter
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from resdsl.analysis.quantities import Gains, Lengths, Moments, Signal
+
+RESULTS = {"Signal": "quantities", "Moments": "quantities", "Gains": "quantities", "Lengths": "quantities"}
+"""The module of each type of a result."""
+
+
+def signal(
+    spec: Spec,
+    network: str | None = None,
+    parameters: Mapping[str, Parameter] | None = None,
+    *,
+    weights: str | os.PathLike[str] | Mapping[str, NDArray[np.generic]] | None = None,
+    seed: int = 0,
+    inputs: NDArray[np.floating] | None = None,
+    samples: int = 16,
+    precision: str = "fp32",
+    lengths: bool = True,
+    options: Options | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Signal:
+    """What one forward and one backward pass do to the signals of a network, unit by unit. Needs `resdsl[torch]`.
+
+    spec, network, parameters, options: as `resdsl.build` takes them. weights: a .safetensors file, a PyTorch checkpoint,
+    `random-calibrated`, `initial`, or arrays by name; by default the spec's initialisation from `seed`. inputs: (samples, *input), floating-point;
+    by default `samples` standard normal ones from `seed`. precision: `fp32` or `fp64`, of all that is computed. lengths: whether the
+    path lengths of the gradient are measured, which costs most of the time in deep networks. progress: called with the units that are done and
+    how many there are to do.
+
+    Raises SpecError for a spec that cannot be built, a network without units, inputs of another shape, and NaN or infinity in weights,
+    inputs or signals, with the unit where it begins.
+    """
+    try:
+        from resdsl.analysis.propagation import measure
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise fail("missing-library", "signals are measured with PyTorch", help="pip install 'resdsl[torch]'") from None
+    built = build(spec, network, parameters, options=options)
+    return measure(
+        built,
+        weights,
+        seed=seed,
+        inputs=inputs,
+        samples=samples,
+        precision=precision,
+        lengths=lengths,
+        progress=progress,
+    )
+
+
+def __getattr__(name: str) -> object:
+    if name not in RESULTS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{RESULTS[name]}"), name)
+
+
+__all__ = ["Gains", "Lengths", "Moments", "Signal", "signal"]
