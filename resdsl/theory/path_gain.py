@@ -148,7 +148,7 @@ def _run_path(run: op.Run) -> Path:
     has_norm = has_norms(after)
     has_relu = any(isinstance(element, op.Relu) for element in after)
     projects = unit.changes_shape and has_weights(unit.shortcut.chain or ())
-    has_relu = has_relu or (not projects and without_relus(_read_and_shortcut(unit))[1])
+    has_relu = has_relu or (not projects and without_relus(read_and_shortcut(unit))[1])
     return Path(
         "",
         run.count,
@@ -201,7 +201,7 @@ def run_gain(run: op.Run) -> Gain | None:
     copies = [copy_of(run.unit, index) for index in range(run.count)] if varies(run.unit) else [run.unit]
     total = Gain()
     for copy in copies:
-        chain, _ = without_relus(_read_and_shortcut(copy))
+        chain, _ = without_relus(read_and_shortcut(copy))
         own = None if copy.shortcut.chain is not None and has_norms(chain) and len(copies) > 1 else _gain(copy, chain)
         own = over(own, chain, run.count // len(copies))
         if own is None:
@@ -215,10 +215,10 @@ def shortcut_gain(unit: op.Unit) -> Gain | None:
 
     None where there is no closed form. ReLU and norms behind the addition are not in it.
     """
-    return _gain(unit, _read_and_shortcut(unit))
+    return _gain(unit, read_and_shortcut(unit))
 
 
-def _read_and_shortcut(unit: op.Unit) -> op.Chain:
+def read_and_shortcut(unit: op.Unit) -> op.Chain:
     """What leads to the shortcut, and what stands on it."""
     lead = unit.branch[: unit.lead] if unit.shortcut.tap is Tap.ACTIVATED else ()
     return (*lead, *(unit.shortcut.chain or ()))
@@ -237,8 +237,8 @@ def _gain(unit: op.Unit, chain: op.Chain) -> Gain | None:
 AFTER_ADDITION = (op.Relu, *op.NORMS)
 
 
-def chain_gain(chain: op.Chain, shape: Shape) -> Gain | None:
-    """Of a chain without units; None where there is no closed form."""
+def chain_gain(chain: op.Chain, shape: Shape, moment: float = 1.0) -> Gain | None:
+    """Of a chain without units that reads a signal of this second moment; None where there is no closed form."""
     total = Gain()
     centred = spread = True
     for element in chain:
@@ -248,7 +248,7 @@ def chain_gain(chain: op.Chain, shape: Shape) -> Gain | None:
             return None
         if not centred and isinstance(element, AFTER_ADDITION):  # the mean of what comes in is not 0
             return None
-        own = _operator_gain(element, shape, 10 ** min(total.forward, MOST))
+        own = _operator_gain(element, shape, 10 ** min(total.forward + _log10(moment), MOST))
         if own is None:
             return None
         total = total.then(own)
