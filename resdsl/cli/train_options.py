@@ -151,7 +151,7 @@ _EXECUTION = (
 )  # fmt: skip
 _DATA = (
     click.option("--root", "data_root", type=click.Path(path_type=Path), metavar="DIR", help="Folder of the data, where they lie in one."),
-    click.option("--data", "data_name", metavar="NAME|FILE", help="digits, cifar10, cifar100, imagenet, or a .npz file."),
+    click.option("--data", "data_name", metavar="NAME|FILE", help="digits, mnist, cifar10, cifar100, imagenet, or a .npz file."),
 )  # fmt: skip
 
 

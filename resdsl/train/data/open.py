@@ -13,6 +13,8 @@ from resdsl.train.data.cifar import CIFAR10, CIFAR100, PAGE, read_cifar
 from resdsl.train.data.dataset import Dataset
 from resdsl.train.data.digits import digits
 from resdsl.train.data.folders import image_folders
+from resdsl.train.data.mnist import PAGE as MNIST_PAGE
+from resdsl.train.data.mnist import read_mnist
 from resdsl.train.data.npz import read_npz
 
 NPZ = ".npz"
@@ -38,6 +40,7 @@ class Stored:
 DATASETS = MappingProxyType(
     {
         "digits": Installed("1,797 grey images of 8x8, 10 classes, in scikit-learn", digits),
+        "mnist": Stored("70,000 grey images of 28x28, 10 classes", MNIST_PAGE, read_mnist),
         "cifar10": Stored("60,000 colour images of 32x32, 10 classes", PAGE, partial(read_cifar, CIFAR10)),
         "cifar100": Stored("60,000 colour images of 32x32, 100 classes", PAGE, partial(read_cifar, CIFAR100)),
         "imagenet": Stored(
