@@ -23,6 +23,8 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<")
 INK, GREY = "#1f2430", "#667085"
 MARKS = 9
 """Markers along a line, at most."""
+DECADES = 3
+"""Up to here a logarithmic axis has ticks between the powers of ten, too."""
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -65,15 +67,20 @@ def power(exponent: float) -> str:
     if exponent == round(exponent):
         whole = round(exponent)
         return f"{10.0**whole:g}" if -2 <= whole <= 3 else f"10{str(whole).translate(SUPERSCRIPT)}"
-    return f"{10**exponent:.2g}" if -2 < exponent < 3 else f"10^{exponent:.1f}"
+    return f"{10**exponent:.2g}" if -5 < exponent < 3 else f"10^{exponent:.1f}"
 
 
 def powers(axes: Axes) -> None:
-    """Ticks of an axis that shows logarithms to the base 10, as the numbers themselves."""
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
+    """Ticks of an axis that shows logarithms to the base 10, as the numbers themselves. The limits are set before."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
     low, high = axes.get_ylim()
-    axes.yaxis.set_major_locator(MaxNLocator(nbins=7, integer=high - low > 2))
+    if high - low > DECADES:
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=7, integer=True))
+    else:
+        steps = (1, 1.5, 2, 3, 5, 7) if high - low < 1 else (1, 2, 5)
+        ticks = [k + math.log10(m) for k in range(math.floor(low), math.ceil(high)) for m in steps]
+        axes.yaxis.set_major_locator(FixedLocator([tick for tick in ticks if low <= tick <= high]))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: power(value)))
 
 

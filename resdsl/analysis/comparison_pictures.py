@@ -1,0 +1,150 @@
+"""The signals of several networks in the same figures: a line for each, over its units."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from resdsl.analysis.ends import Ends
+from resdsl.analysis.panels import Floats, log10, over_units, panel, titled
+from resdsl.analysis.pictures import Picture, last_length
+from resdsl.analysis.quantities import Signal
+from resdsl.analysis.sentences import Named, between, gaps, not_drawn
+from resdsl.analysis.style import GREY, look, plot, powers, room
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+OVERVIEW = "comparison"
+COLUMNS = 3
+NARROW = 46
+"""Letters in a line of a panel's title."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Quantity:
+    """name: of its files. what: in its titles. end: the number of a network that they name. curve: over units; logarithms where is_log."""
+
+    name: str
+    what: str
+    ylabel: str
+    meaning: str
+    end: Callable[[Ends], float]
+    curve: Callable[[Signal], Floats]
+    is_log: bool = True
+
+
+QUANTITIES = (
+    _Quantity("variance", "Variance at the end over that at the first unit", "Var(x)", "The stream's variance at the units' inputs.", lambda end: end.log10_growth, lambda signal: log10(signal.stream.variance)),
+    _Quantity("ratio", "Mean Var(F) / Var(x)", "Var(F) / Var(x)", "How much each branch adds to the stream.", lambda end: _log10(end.mean_ratio), lambda signal: log10(signal.variance_ratio)),
+    _Quantity("gradient", "Gradient's norm at the first unit", "norm, of that at the end", "The gradient's norm at the units' inputs, over that behind the last unit.", lambda end: end.log10_gradient, lambda signal: signal.log10_gradient),
+    _Quantity("direct", "Through the shortcuts alone", "norm, of the gradient's at the end", "The direct term: what comes back through the shortcuts and what follows the additions, past every branch.", lambda end: end.log10_direct, lambda signal: signal.log10_direct),
+    _Quantity("cosine", "Cosine between two inputs' gradients at the first unit", "cosine", "The mean cosine between the gradients of two samples at the units' inputs.", lambda end: end.cosine, lambda signal: signal.cosine, is_log=False),
+)  # fmt: skip
+LENGTHS = "How many branches the gradient's energy passed between the end and the first unit's input."
+
+
+def comparison_pictures(named: Sequence[Named]) -> list[Picture]:
+    """All in one figure first, then each alone. A network keeps its colour, line and markers in all. Inside `drawing`."""
+    with_lengths = any(signal.lengths is not None for _, signal in named)
+    found = [_overview(named, with_lengths)]
+    for quantity in QUANTITIES:
+        says, note = _says(quantity, named), _note(quantity, named)
+        figure, axes = panel(says, note, quantity.ylabel)
+        _curves(axes, quantity, named)
+        _legend(figure, axes, 3)
+        found.append(Picture(quantity.name, says, quantity.meaning, note, figure))
+    if with_lengths:
+        says = _lengths_say(named)
+        figure, axes = panel(says, _unmeasured(named), "share of the gradient's energy")
+        _length_curves(axes, named)
+        _legend(figure, axes, 3)
+        found.append(Picture("lengths", says, LENGTHS, _unmeasured(named), figure))
+    return found
+
+
+def _overview(named: Sequence[Named], with_lengths: bool) -> Picture:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(13, 7.6 + 0.22 * math.ceil(len(named) / 4)), layout="constrained")
+    for index, quantity in enumerate(QUANTITIES, 1):
+        axes = figure.add_subplot(2, COLUMNS, index)
+        titled(axes, _says(quantity, named), NARROW, 9.5)
+        axes.set_ylabel(quantity.ylabel)
+        _curves(axes, quantity, named)
+        if index == 1:
+            first = axes
+    if with_lengths:
+        axes = figure.add_subplot(2, COLUMNS, len(QUANTITIES) + 1)
+        titled(axes, _lengths_say(named), NARROW, 9.5)
+        axes.set_ylabel("share of the gradient's energy")
+        _length_curves(axes, named)
+    _legend(figure, first, 4)
+    notes = [note for quantity in QUANTITIES if (note := _note(quantity, named))]
+    says = "; ".join(_says(quantity, named) for quantity in QUANTITIES)
+    meaning = f"{len(named)} networks before training, over their units: the gradient runs from right to left."
+    return Picture(OVERVIEW, says, meaning, " ".join(notes), figure)
+
+
+def _says(quantity: _Quantity, named: Sequence[Named]) -> str:
+    return between(named, quantity.what, quantity.end, is_log=quantity.is_log)
+
+
+def _note(quantity: _Quantity, named: Sequence[Named]) -> str:
+    return not_drawn(*(gaps(f"{quantity.name} of {name}", quantity.curve(signal)) for name, signal in named))
+
+
+def _curves(axes: Axes, quantity: _Quantity, named: Sequence[Named]) -> None:
+    longest = max((signal for _, signal in named), key=lambda signal: len(signal.units))
+    same = all(signal.stages == longest.stages for _, signal in named)
+    over_units(axes, longest, stages=same)
+    curves = [quantity.curve(signal) for _, signal in named]
+    for index, ((name, _), curve) in enumerate(zip(named, curves, strict=True)):
+        plot(axes, np.arange(1, len(curve) + 1), curve, name, look(index))
+    room(axes, curves)
+    if quantity.is_log:
+        powers(axes)
+
+
+def _lengths_say(named: Sequence[Named]) -> str:
+    return between(named, "Branches that the gradient passes on average", lambda end: end.mean_length, is_log=False)
+
+
+def _length_curves(axes: Axes, named: Sequence[Named]) -> None:
+    for index, (name, signal) in enumerate(named):
+        if signal.lengths is not None:
+            shares = signal.lengths.measured[: last_length(signal.lengths)]
+            plot(axes, np.arange(len(shares)), shares, name, look(index))
+    axes.set_xlabel("branches passed")
+    axes.set_ylim(bottom=0)
+
+
+def _unmeasured(named: Sequence[Named]) -> str:
+    rests = [
+        (name, signal.lengths.rest) for name, signal in named if signal.lengths is not None and signal.lengths.rest
+    ]
+    said = "; ".join(f"{name}: {rest:.2g} of the energy at most" for name, rest in rests)
+    return f"Beyond the last length that was measured: {said}." if said else ""
+
+
+def _legend(figure: Figure, axes: Axes, columns: int) -> None:
+    """Of all networks, those without a line in some panel, too: by the panel where each has one, or has none anywhere."""
+    handles = {line.get_label(): line for each in figure.axes for line in each.get_lines() if not str(line.get_label()).startswith("_")}  # fmt: skip
+    if handles:
+        legend = figure.legend(
+            handles=list(handles.values()), loc="outside lower center", ncols=columns, fontsize=8.5, frameon=False,
+            labelcolor="black", handlelength=3.2,
+        )  # fmt: skip
+        for text in legend.get_texts():
+            text.set_parse_math(False)
+    else:
+        axes.text(0.5, 0.5, "nothing to draw", transform=axes.transAxes, ha="center", color=GREY)
+
+
+def _log10(value: float) -> float:
+    return math.log10(value) if value > 0 else math.nan if math.isnan(value) else -math.inf
