@@ -71,18 +71,18 @@ def _branch(unit: op.Unit, width: int) -> _Branch | None:
     reads_input = unit.shortcut.tap is Tap.INPUT or unit.lead == 0
     if unit.after or unit.shortcut.chain != () or not reads_input:
         return None
-    gaps: list[Activation | None] = [None]  # before the first layer, between layers, behind the last
+    gaps = [Activation.IDENTITY]  # before the first layer, between layers, behind the last
     for element in unit.branch:
         match element:
             case op.Linear(features=features, bias=False) if features == width:
-                gaps.append(None)
-            case op.Relu() | op.Gelu() | op.Silu() | op.Tanh() | op.Sigmoid() if gaps[-1] is None:
+                gaps.append(Activation.IDENTITY)
+            case op.Relu() | op.Gelu() | op.Silu() | op.Tanh() | op.Sigmoid() if gaps[-1] is Activation.IDENTITY:
                 gaps[-1] = activation(element)
             case _:
                 return None
-    pre, *between, post = (
-        (Activation.IDENTITY if gap is None else gap for gap in gaps) if len(gaps) > 1 else (None, None)
-    )
-    if pre is None or post is None or len(set(between)) > 1:
+    if len(gaps) == 1:
+        return None
+    pre, *between, post = gaps
+    if len(set(between)) > 1:
         return None
     return _Branch(len(gaps) - 1, pre, between[0] if between else Activation.IDENTITY, post)
