@@ -45,9 +45,7 @@ class Waves:
     def through(self, output: Tensor, source: Tensor) -> Waves:
         """From a tensor to one from which it was computed without branches."""
         rows = back(output, source, torch.stack([self.gradient.tensor, self.direct.tensor]))
-        stack = self.stack
-        if stack is not None:
-            stack = Stack.of(back(output, source, stack.rows), stack.first, stack.log10, stack.rest)
+        stack = None if self.stack is None else replace(self.stack, rows=back(output, source, self.stack.rows))
         return Waves(
             Wave.of(rows[0], self.gradient.log10),
             Wave.of(rows[1], self.direct.log10),
@@ -65,7 +63,7 @@ class Waves:
     def nothing(self, source: Tensor) -> Waves:
         """From a tensor to one that it does not depend on."""
         wave = Wave.of(torch.zeros_like(source))
-        stack = None if self.stack is None else Stack.of(wave.tensor[None], 0, 0.0, self.stack.rest)
+        stack = None if self.stack is None else Stack(wave.tensor[None], 0, -math.inf, self.stack.rest)
         return Waves(wave, wave, stack, self.predicted.times(0), self.expected)
 
     def past_branch(self) -> Waves:
@@ -211,7 +209,7 @@ def measure(
             last = walk.forward(body, x)
             walk.forward(head, last)
         start = _projected(walk, head, last)
-        stack = Stack.of(start.tensor[None], 0, 0.0, 0.0) if lengths else None
+        stack = Stack(start.tensor[None]) if lengths else None
         waves = walk.backward(body[units[0] :], Waves(start, start, stack, START, DirectTerm()))
     return signal_of(
         walk.rows,

@@ -91,7 +91,7 @@ def signal_of(
 
 def path_lengths(stack: Stack, predicted: Energies) -> Lengths:
     """Both distributions over the same lengths, as far as one of them reaches."""
-    measured = stack.energies
+    measured = stack.shares
     behind = np.cumsum(predicted.shares[::-1])[::-1]
     count = max(len(measured), int(np.count_nonzero(behind > UNLIKELY)), 1)
     both = np.zeros((2, count))

@@ -10,10 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-SMALL = 1e-10
+SMALL = 1e-8
 """Lengths with less of the energy than this are left out at either end."""
-ROOM = 2**25
-"""Elements that gradients of one operator take at once, at most."""
+FAR = 3
+"""Powers of ten by which a stack's norm may leave 1."""
+SMALLEST = 1e-300
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,9 +41,9 @@ class Wave:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stack:
-    """A gradient by how many branches it passed. rows: (k, samples, …), of norm 1 together, or zero, for first, first + 1, … branches.
+    """A gradient by how many branches it passed. rows: (k, samples, …), for first, first + 1, … branches.
 
-    log10: of their norm. rest: the energy that was left out, as shares of what there was then.
+    log10: a power of ten that the rows are to be multiplied by. rest: the energy that was left out, as shares of what there was then.
     """
 
     rows: Tensor
@@ -52,39 +53,45 @@ class Stack:
 
     @classmethod
     def of(cls, rows: Tensor, first: int, log10: float, rest: float) -> Stack:
-        """Without the lengths at both ends that hold next to nothing."""
-        energies = torch.linalg.vector_norm(rows.flatten(1), dim=1, dtype=torch.float64).square()
+        """Without the lengths at both ends that hold next to nothing, and of a norm that is near 1."""
+        energies = _energies(rows)
         total = float(energies.sum())
         if total == 0:
-            return cls(torch.zeros_like(rows[:1]), first, -math.inf, rest)
+            return cls(rows[:1], first, -math.inf, rest)
         shares = energies / total
-        kept = torch.nonzero(shares > SMALL).flatten()
+        kept = np.flatnonzero(shares > SMALL)
         low, high = int(kept[0]), int(kept[-1]) + 1
         rest += float(shares[:low].sum() + shares[high:].sum())
-        return cls(rows[low:high] / math.sqrt(total), first + low, log10 + math.log10(total) / 2, rest)
+        rows = rows[low:high]
+        power = math.log10(total) / 2
+        if abs(power) > FAR:
+            rows, log10 = rows * 10**-power, log10 + power
+        return cls(rows, first + low, log10, rest)
 
     def longer(self) -> Stack:
         """The same, past one branch more."""
         return Stack(self.rows, self.first + 1, self.log10, self.rest)
 
     def plus(self, other: Stack) -> Stack:
-        base = max(self.log10, other.log10)
-        if base == -math.inf:
-            return self
-        present = [each for each in (self, other) if each.log10 > -math.inf]
-        first = min(each.first for each in present)
-        last = max(each.first + len(each.rows) for each in present)
+        if self.log10 == -math.inf or other.log10 == -math.inf:
+            return other if self.log10 == -math.inf else self
+        base, rest = max(self.log10, other.log10), max(self.rest, other.rest)
+        first = min(self.first, other.first)
+        last = max(self.first + len(self.rows), other.first + len(other.rows))
         rows = self.rows.new_zeros((last - first, *self.rows.shape[1:]))
-        for each in present:
-            start = each.first - first
-            rows[start : start + len(each.rows)] += each.rows * 10 ** (each.log10 - base)
-        return Stack.of(rows, first, base, max(self.rest, other.rest))
+        for each in (self, other):
+            rows[each.first - first :][: len(each.rows)].add_(each.rows, alpha=10 ** (each.log10 - base))
+        return Stack.of(rows, first, base, rest)
 
     @property
-    def energies(self) -> NDArray[np.float64]:
-        """(first + k,), the share of each number of branches from 0 on."""
-        own = torch.linalg.vector_norm(self.rows.flatten(1), dim=1, dtype=torch.float64).square()
-        return np.concatenate([np.zeros(self.first), own.numpy()])
+    def shares(self) -> NDArray[np.float64]:
+        """(first + k,), of the energy, for 0 branches and more."""
+        energies = _energies(self.rows)
+        return np.concatenate([np.zeros(self.first), energies / max(float(energies.sum()), SMALLEST)])
+
+
+def _energies(rows: Tensor) -> NDArray[np.float64]:
+    return np.array([energy(row) for row in rows])
 
 
 def energy(tensor: Tensor) -> float:
@@ -96,20 +103,9 @@ def back(output: Tensor, source: Tensor, rows: Tensor) -> Tensor:
     """Gradients at `output`, (k, *output), as gradients at the tensor from which it was computed, (k, *source)."""
     if output is source:
         return rows
-    if not output.requires_grad:
-        return rows.new_zeros((len(rows), *source.shape))
-    step = max(1, ROOM // max(output.numel(), source.numel()))
-    return torch.cat([_back(output, source, chunk) for chunk in rows.split(step)])
-
-
-def _back(output: Tensor, source: Tensor, rows: Tensor) -> Tensor:
-    batched = len(rows) > 1
-    (gradient,) = torch.autograd.grad(
-        output,
-        source,
-        rows if batched else rows[0],
-        retain_graph=True,
-        is_grads_batched=batched,
-        materialize_grads=True,
-    )
-    return gradient if batched else gradient[None]
+    result = rows.new_zeros((len(rows), *source.shape))
+    if output.requires_grad:
+        for row, found in zip(rows, result, strict=True):
+            (gradient,) = torch.autograd.grad(output, source, row, retain_graph=True, materialize_grads=True)
+            found.copy_(gradient)
+    return result
