@@ -208,9 +208,10 @@ def measure(
         with torch.no_grad(), recorded_statistics(module) if source == "initial" else nullcontext():
             last = walk.forward(body, x)
             walk.forward(head, last)
-        start = _projected(walk, head, last)
-        stack = Stack(start.tensor[None]) if lengths else None
-        waves = walk.backward(body[units[0] :], Waves(start, start, stack, START, DirectTerm()))
+        with torch.enable_grad():
+            start = _projected(walk, head, last)
+            stack = Stack(start.tensor[None]) if lengths else None
+            waves = walk.backward(body[units[0] :], Waves(start, start, stack, START, DirectTerm()))
     return signal_of(
         walk.rows,
         None if waves.stack is None else path_lengths(waves.stack, waves.predicted),
