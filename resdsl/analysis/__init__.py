@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from resdsl.analysis.quantities import Gains, Lengths, Moments, Signal
 
+PRECISIONS = ("fp32", "fp64")
 RESULTS = {"Signal": "quantities", "Moments": "quantities", "Gains": "quantities", "Lengths": "quantities"}
 """The module of each type of a result."""
 
@@ -52,22 +53,21 @@ def signal(
     Raises SpecError for a spec that cannot be built, a network without units, inputs of another shape, and NaN or infinity in weights,
     inputs or signals, with the unit where it begins.
     """
+    built = build(spec, network, parameters, options=options)
+    if precision not in PRECISIONS:
+        raise fail("unsupported-option", f"there is no precision {precision!r} here", help="`fp32` or `fp64`")
+    from resdsl.analysis.given import inputs_of, weights_of
+
+    array = inputs_of(built, inputs, samples, seed)
+    values, source = weights_of(built, weights, seed)
     try:
         from resdsl.analysis.propagation import measure
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
         raise fail("missing-library", "signals are measured with PyTorch", help="pip install 'resdsl[torch]'") from None
-    built = build(spec, network, parameters, options=options)
     return measure(
-        built,
-        weights,
-        seed=seed,
-        inputs=inputs,
-        samples=samples,
-        precision=precision,
-        lengths=lengths,
-        progress=progress,
+        built, values, array, source=source, seed=seed, double=precision == "fp64", lengths=lengths, progress=progress
     )
 
 

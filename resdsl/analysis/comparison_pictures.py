@@ -15,6 +15,7 @@ from resdsl.analysis.pictures import Picture, last_length
 from resdsl.analysis.quantities import Signal
 from resdsl.analysis.sentences import Named, between, gaps, not_drawn
 from resdsl.analysis.style import GREY, look, plot, powers, room
+from resdsl.analysis.text import NEGLIGIBLE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,10 +62,10 @@ def comparison_pictures(named: Sequence[Named]) -> list[Picture]:
         found.append(Picture(quantity.name, says, quantity.meaning, note, figure))
     if with_lengths:
         says = _lengths_say(named)
-        figure, axes = panel(says, _unmeasured(named), "share of the gradient's energy")
+        figure, axes = panel(says, _undrawn(named), "share of the gradient's energy")
         _length_curves(axes, named)
         _legend(figure, axes, 3)
-        found.append(Picture("lengths", says, LENGTHS, _unmeasured(named), figure))
+        found.append(Picture("lengths", says, LENGTHS, _undrawn(named), figure))
     return found
 
 
@@ -124,12 +125,10 @@ def _length_curves(axes: Axes, named: Sequence[Named]) -> None:
     axes.set_ylim(bottom=0)
 
 
-def _unmeasured(named: Sequence[Named]) -> str:
-    rests = [
-        (name, signal.lengths.rest) for name, signal in named if signal.lengths is not None and signal.lengths.rest
-    ]
-    said = "; ".join(f"{name}: {rest:.2g} of the energy at most" for name, rest in rests)
-    return f"Beyond the last length that was measured: {said}." if said else ""
+def _undrawn(named: Sequence[Named]) -> str:
+    drawn = [(name, s.lengths.measured[: last_length(s.lengths)].sum()) for name, s in named if s.lengths is not None]
+    said = "; ".join(f"{name}: {1 - share:.2g} of the energy" for name, share in drawn if 1 - share > NEGLIGIBLE)
+    return f"Longer ways, not drawn: {said}." if said else ""
 
 
 def _legend(figure: Figure, axes: Axes, columns: int) -> None:

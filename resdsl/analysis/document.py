@@ -14,7 +14,7 @@ from resdsl.analysis.ends import ends
 from resdsl.analysis.quantities import Floats, Gains, Lengths, Moments, Signal
 from resdsl.analysis.sentences import Named
 
-Json: TypeAlias = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 
 FORM = 1
 """Goes up when a name goes away or means something else."""

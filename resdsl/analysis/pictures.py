@@ -12,6 +12,7 @@ from resdsl.analysis import sentences
 from resdsl.analysis.panels import Floats, log10, over_units, panel, spans_decades
 from resdsl.analysis.quantities import Lengths, Signal
 from resdsl.analysis.style import BLACK, BLUE, ORANGE, VERMILLION, Look, plot, powers, room
+from resdsl.analysis.text import NEGLIGIBLE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -105,11 +106,10 @@ def _cosine(signal: Signal) -> Picture:
 
 def _lengths(signal: Signal, lengths: Lengths) -> Picture:
     says = sentences.of_lengths(lengths, len(signal.units))
-    note = (
-        f"Beyond the last bar that was measured lies {lengths.rest:.2g} of the energy at most." if lengths.rest else ""
-    )
-    figure, axes = panel(says, note, "share of the gradient's energy")
     end = last_length(lengths)
+    undrawn = max(1 - float(lengths.measured[:end].sum()), 1 - float(lengths.predicted[:end].sum()))
+    note = f"Beyond the last bar lies {undrawn:.2g} of the energy." if undrawn > NEGLIGIBLE else ""
+    figure, axes = panel(says, note, "share of the gradient's energy")
     at = np.arange(end)
     measured, predicted = lengths.measured[:end], lengths.predicted[:end]
     axes.bar(
@@ -119,7 +119,7 @@ def _lengths(signal: Signal, lengths: Lengths) -> Picture:
     axes.set_xlabel("branches passed")
     axes.set_ylim(bottom=0)
     axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.legend()
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
     meaning = (
         "How many branches the gradient's energy passed between the end and the first unit's input, beside what units "
         "that share nothing would give."
@@ -144,5 +144,5 @@ def _lines(
     if is_log:
         powers(axes)
     if axes.get_lines():
-        axes.legend()
+        figure.legend(loc="outside lower center", ncols=3, frameon=False)
     return figure

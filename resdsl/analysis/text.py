@@ -38,6 +38,8 @@ LEFT = ("unit", "what", "network")
 """Columns of words; the others hold numbers."""
 FEW = 24
 """Units up to which each has a row."""
+NEGLIGIBLE = 1e-3
+"""Of the gradient's energy: less is not worth a word beside three digits."""
 SHOWN = 7
 """Rows of a stage, of a network with more units."""
 
@@ -63,7 +65,7 @@ def rows(signal: Signal) -> list[Row]:
     for i in shown(signal):
         cells = (
             signal.units[i],
-            signal.labels[i],
+            signal.labels[i] if not found or signal.labels[i] != signal.labels[before] else "",
             number(signal.stream.mean_square[i]),
             number(signal.stream.variance[i]),
             number(signal.branch.variance[i]),
@@ -107,7 +109,7 @@ def remarks(signal: Signal) -> list[str]:
     ]
     if signal.lengths is not None:
         lengths = signal.lengths
-        beyond = f"; at most {number(lengths.rest)} of its energy is not in this" if lengths.rest else ""
+        beyond = f"; at most {number(lengths.rest)} of its energy is not in this" if lengths.rest > NEGLIGIBLE else ""
         said.append(
             f"The gradient passes {number(lengths.mean)} branches on average, {number(lengths.predicted_mean)} if units were "
             f"independent{beyond}."

@@ -17,6 +17,7 @@ COMMANDS = {
     "explain": "Print the page of a rule of the linter.",
     "rules": "List the rules of the linter.",
     "show": "Show units, shapes and costs of a network, layers of an engine.",
+    "analyze": "Measure what units do to the signal and its gradient, before training.",
     "verify": "Compare every target on the same input.",
     "run": "Compute the output of an ONNX model or an engine.",
     "bench": "Time ONNX models and engines.",

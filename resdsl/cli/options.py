@@ -37,6 +37,20 @@ USAGE_CODES = (
 
 def network_options(function: F) -> F:
     """--network, -p, --root and --max-units."""
+    return _network_options(
+        function, click.option("--network", metavar="NAME", help="Which network, where the spec has several.")
+    )
+
+
+def networks_options(function: F) -> F:
+    """The same, --network as `networks`, as often as there are networks to look at."""
+    return _network_options(
+        function,
+        click.option("--network", "networks", multiple=True, metavar="NAME", help="Which network, where the spec has several; with --compare as often as needed."),
+    )  # fmt: skip
+
+
+def _network_options(function: F, network: Callable[[F], F]) -> F:
     for option in (
         click.option(
             "--max-units",
@@ -58,7 +72,7 @@ def network_options(function: F) -> F:
             metavar="KEY=VALUE",
             help="Set a parameter, e.g. -p 'shortcut=scale(0.5)'.",
         ),
-        click.option("--network", metavar="NAME", help="Which network, where the spec has several."),
+        network,
     ):
         function = option(function)
     return function

@@ -1,0 +1,50 @@
+"""What a measurement starts from: weights and inputs, finite and of the network's shapes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resdsl.diagnostics import fail
+from resdsl.network.network import Network
+from resdsl.network.types import Image, Vector
+from resdsl.samples import given_samples
+from resdsl.weights import INITIAL, network_weights
+
+Weights = Mapping[str, NDArray[np.float32]]
+WeightsSource = str | os.PathLike[str] | Mapping[str, NDArray[np.generic]] | None
+
+
+def weights_of(network: Network, source: WeightsSource, seed: int) -> tuple[Weights, str]:
+    """The weights, and where they come from in a word. Raises SpecError as network_weights, and for what is not finite."""
+    path = os.fspath(source) if isinstance(source, os.PathLike) else source
+    weights = network_weights(network, path, seed)
+    for name, values in weights.items():
+        count = int((~np.isfinite(values)).sum())
+        if count:
+            message = f"{name} is the first tensor with numbers that are not finite: {count:,} of {values.size:,}"
+            raise fail("not-finite", message, help="these weights compute nothing: give those of an earlier checkpoint")
+    match path:
+        case None:
+            return weights, INITIAL
+        case str():
+            return weights, path
+        case _:
+            return weights, "arrays"
+
+
+def inputs_of(network: Network, given: NDArray[np.floating] | None, samples: int, seed: int) -> NDArray[np.float32]:
+    """The samples that are given, or standard normal ones. Raises SpecError for another shape, and for what is not finite."""
+    if given is not None:
+        return given_samples(given, network.input, "the input")
+    if samples < 1:
+        raise fail("unsupported-option", f"{samples} samples are none", help="give 1 or more, 2 for the cosine")
+    match network.input:
+        case Image(channels, height, width):
+            shape = (channels, height, width)
+        case Vector(features):
+            shape = (features,)
+    return np.random.default_rng(seed).standard_normal((samples, *shape), np.float32)

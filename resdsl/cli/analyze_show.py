@@ -1,0 +1,130 @@
+"""What `resdsl analyze` prints, and the files it writes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from resdsl.diagnostics import fail
+from resdsl.writing import write
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from resdsl.analysis.pictures import Picture
+    from resdsl.analysis.report import Analysed
+
+
+@dataclass(frozen=True, slots=True)
+class Out:
+    """folder: of pictures. report: the page."""
+
+    as_json: bool
+    folder: Path | None
+    report: Path | None
+
+    def require(self) -> None:
+        """Before anything is measured: that files can be written there, and drawn. Raises SpecError."""
+        if self.folder is None and self.report is None:
+            return
+        from resdsl.figures import drawing
+
+        with drawing():
+            pass
+        if self.folder is not None:
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise fail("unwritable", f"{self.folder} cannot be made: {error.strerror}") from None
+        if self.report is not None and not self.report.parent.is_dir():
+            raise fail("unwritable", f"{self.report} cannot be written: there is no folder {self.report.parent}")
+
+
+def show_signal(analysed: Analysed, out: Out) -> None:
+    from resdsl.analysis import text
+    from resdsl.analysis.document import signal_document, written
+
+    signal = analysed.signal
+    if out.folder is not None or out.report is not None:
+        from resdsl.analysis.pictures import pictures
+        from resdsl.analysis.report import signal_report
+        from resdsl.figures import drawing
+
+        with drawing():
+            drawn = pictures(signal) if out.folder is not None else []
+            html = signal_report(analysed) if out.report is not None else ""
+            _write(drawn, html, out)
+    if out.as_json:
+        click.echo(written(signal_document(signal)), nl=False)
+    elif not sys.stdout.isatty():
+        click.echo(text.plain(signal), nl=False)
+    else:
+        table = _table(text.heading(signal), text.COLUMNS, text.LEFT)
+        for row in text.rows(signal):
+            if row.skipped:
+                table.add_row("…", f"{row.skipped:,} more")
+            table.add_row(*row.cells)
+        _print(table, [text.left_out(signal), *text.remarks(signal)])
+
+
+def show_comparison(title: str, compared: Sequence[Analysed], out: Out) -> None:
+    from resdsl.analysis import text
+    from resdsl.analysis.document import comparison_document, written
+
+    named = [(each.name, each.signal) for each in compared]
+    if out.folder is not None or out.report is not None:
+        from resdsl.analysis.comparison_pictures import comparison_pictures
+        from resdsl.analysis.report import comparison_report
+        from resdsl.figures import drawing
+
+        with drawing():
+            drawn = comparison_pictures(named) if out.folder is not None else []
+            html = comparison_report(title, compared) if out.report is not None else ""
+            _write(drawn, html, out)
+    heading = f"{title}: {text.comparison_heading(named)}"
+    if out.as_json:
+        click.echo(written(comparison_document(named)), nl=False)
+    elif not sys.stdout.isatty():
+        click.echo(text.plain_ends(heading, named), nl=False)
+    else:
+        table = _table(heading, text.ENDS, text.LEFT)
+        for cells in text.end_cells(named):
+            table.add_row(*cells)
+        _print(table, text.END_REMARKS)
+
+
+def _write(drawn: Sequence[Picture], html: str, out: Out) -> None:
+    """Inside `drawing`."""
+    from resdsl.figures import as_png, as_svg
+
+    if out.folder is not None:
+        for picture in drawn:
+            write(as_png(picture.figure), str(out.folder / f"{picture.name}.png"))
+            write(as_svg(picture.figure), str(out.folder / f"{picture.name}.svg"))
+        names = ", ".join(picture.name for picture in drawn)
+        click.echo(f"{out.folder}: {names}, as PNG and SVG", err=True)
+    if out.report is not None:
+        write(html.encode(), str(out.report))
+        click.echo(f"{out.report}: {len(html.encode()) / 2**20:.1f} MiB", err=True)
+
+
+def _table(title: str, columns: Sequence[str], left: Sequence[str]) -> Table:
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    for name in columns:
+        table.add_column(name, justify="left" if name in left else "right", overflow="fold")
+    return table
+
+
+def _print(table: Table, remarks: Sequence[str]) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False)
+    console.print(table)
+    console.print("\n".join(filter(None, remarks)))
