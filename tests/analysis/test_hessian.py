@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import pytest
 import torch
 
 from resdsl.analysis.hessian import ROWS, exact_hessian, hessian_product
+from resdsl.diagnostics import SpecError
 
 
 def _loss(theta: torch.Tensor) -> torch.Tensor:
@@ -50,3 +52,13 @@ def test_progress_counts_rows_to_the_end() -> None:
     told: list[tuple[int, int]] = []
     exact_hessian(_loss, _theta(), progress=lambda done, of: told.append((done, of)))
     assert told == [(32, 98), (64, 98), (96, 98), (98, 98)]
+
+
+def test_rows_at_once_change_nothing() -> None:
+    few, all_at_once = (exact_hessian(_loss, _theta(), rows=rows) for rows in (5, 98))
+    torch.testing.assert_close(few, all_at_once, rtol=1e-12, atol=1e-14)
+
+
+def test_refuses_a_matrix_that_fits_in_no_memory() -> None:
+    with pytest.raises(SpecError, match=r"the Hessian of 1,000,000 parameters takes 8,000.0 GB"):
+        exact_hessian(lambda theta: theta.sum(), torch.zeros(10**6, dtype=torch.float64))

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from resdsl import build
+from resdsl.analysis import curved
+from resdsl.analysis.curvature_result import Curvature
+from resdsl.analysis.curvature_text import document, heading, predicted_for, rows
+from resdsl.analysis.curved import measure_curvature
+
+SAMPLES = (np.array([[1.0, 0], [0, 2]]), np.array([[0.0, 0], [0, -2]]))
+"""M = [[0.5, 0], [0, 4]], worked out by hand in the tests of Theorem 2."""
+
+
+def _measured(n: int = 2, start: str = "zero") -> Curvature:
+    parameters = {"n": n, "units": 3, "width": 2, "start": start}
+    return measure_curvature(build("std/n_shortcut", "shortcut2", parameters), None, SAMPLES)
+
+
+def test_rows_by_hand() -> None:
+    found = {name: (measured, predicted) for name, measured, predicted in rows(_measured())}
+    assert found == {
+        "loss": ("4.25", "4.25"),
+        "gradient norm": ("0", "0"),
+        "largest |eigenvalue|": ("4", "4"),
+        "10th percentile": ("0.5", "0.5"),
+        "smallest |eigenvalue|": ("0.5", "0.5"),
+        "largest / 10th percentile": ("8", "8"),
+        "largest / smallest": ("8", "8"),
+        "share below 0": ("0.5", "0.5"),
+        "eigenvalues that are 0": ("0", "0"),
+    }
+
+
+def test_heading_and_what_is_predicted() -> None:
+    assert heading(_measured()) == (
+        "shortcut2: 24 parameters, weights initial, 2 samples of arrays, seed 0; all eigenvalues"
+    )
+    assert predicted_for(_measured()) == "Theorem 2 of Li et al. 2016"
+    assert predicted_for(_measured(start="xavier")).endswith("for zero weights")
+    other = build("resnet 1\nnetwork one { input 2\nhead linear(2) }\n")
+    found = measure_curvature(other, None, SAMPLES)
+    assert predicted_for(found) == ""
+    assert {predicted for _, _, predicted in rows(found)} == {"–"}
+    assert document(found)["prediction"] is None
+
+
+def test_document_is_json_with_null_for_what_does_not_exist() -> None:
+    found = json.loads(json.dumps(document(_measured(n=3)), allow_nan=False))
+    assert found["method"] == "exact"
+    assert found["spectrum"]["condition"] is None
+    assert found["spectrum"]["largest"] == 0
+    assert found["eigenvalues"] == [0.0] * 36
+    assert found["prediction"]["orders"] == {"loss": 3, "gradient": 2, "hessian": 1}
+    assert found["prediction"]["singular_values"] == [4, 0.5]
+    assert found["prediction"]["here"] is True
+
+
+def test_what_lanczos_does_not_find_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(curved, "EXACT_UP_TO", 3)
+    found = _measured()
+    assert heading(found).endswith("the ends of the spectrum, by Lanczos")
+    cells = {name: measured for name, measured, _ in rows(found)}
+    assert (cells["largest |eigenvalue|"], cells["10th percentile"], cells["share below 0"]) == ("4", "–", "–")
+    assert json.loads(json.dumps(document(found)))["spectrum"]["percentile10"] is None
