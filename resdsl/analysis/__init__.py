@@ -1,6 +1,6 @@
 """What can be measured of a network before it is trained. Closed forms are in resdsl.theory.
 
-    from resdsl.analysis import signal
+    from resdsl.analysis import curvature, signal
     found = signal("std/resnet110", "scale_half")
 
 The types of the results are here, too. Importing this loads neither torch nor numpy.
@@ -21,10 +21,22 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from resdsl.analysis.curvature_result import Curvature, Method, Prediction
     from resdsl.analysis.quantities import Gains, Lengths, Moments, Signal
+    from resdsl.analysis.regression import Data
+    from resdsl.analysis.spectrum import Spectrum
 
 PRECISIONS = ("fp32", "fp64")
-RESULTS = {"Signal": "quantities", "Moments": "quantities", "Gains": "quantities", "Lengths": "quantities"}
+RESULTS = {
+    "Signal": "quantities",
+    "Moments": "quantities",
+    "Gains": "quantities",
+    "Lengths": "quantities",
+    "Curvature": "curvature_result",
+    "Method": "curvature_result",
+    "Prediction": "curvature_result",
+    "Spectrum": "spectrum",
+}
 """The module of each type of a result."""
 
 
@@ -71,10 +83,52 @@ def signal(
     )
 
 
+def curvature(
+    spec: Spec,
+    data: Data = "digits",
+    network: str | None = None,
+    parameters: Mapping[str, Parameter] | None = None,
+    *,
+    weights: str | os.PathLike[str] | Mapping[str, NDArray[np.generic]] | None = None,
+    seed: int = 0,
+    options: Options | None = None,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> Curvature:
+    """How the squared loss of a network curves at its weights: the spectrum of its Hessian, beside what Theorem 2 of Li et al. 2016 says.
+
+    Needs `resdsl[train]`. All eigenvalues up to 5,000 parameters, both ends of the spectrum beyond. spec, network, parameters, options, weights,
+    seed: as `signal` takes them. data: `digits`, or inputs (m, *input) and targets (m, *output). progress: called with what is done, and of how much,
+    None where that is not known.
+
+    Raises SpecError for a spec that cannot be built, a network with dropout or without parameters, data of another shape, NaN or infinity in
+    weights, data or loss, and libraries that are not installed.
+    """
+    built = build(spec, network, parameters, options=options)
+    try:
+        from resdsl.analysis.curved import measure_curvature
+    except ModuleNotFoundError as error:
+        if error.name not in ("torch", "scipy", "sklearn"):
+            raise
+        message = f"curvature needs {error.name}, which is not installed"
+        raise fail("missing-library", message, help="pip install 'resdsl[train]'") from None
+    return measure_curvature(built, weights, data, seed=seed, progress=progress)
+
+
 def __getattr__(name: str) -> object:
     if name not in RESULTS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{RESULTS[name]}"), name)
 
 
-__all__ = ["Gains", "Lengths", "Moments", "Signal", "signal"]
+__all__ = [
+    "Curvature",
+    "Gains",
+    "Lengths",
+    "Method",
+    "Moments",
+    "Prediction",
+    "Signal",
+    "Spectrum",
+    "curvature",
+    "signal",
+]

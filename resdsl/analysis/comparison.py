@@ -77,6 +77,16 @@ def subjects_of(name: str, layers: int | None = None) -> list[Subject]:
             ]
 
 
+def set_title(name: str, layers: int | None = None) -> str:
+    """Of one of SETS, for readers."""
+    words = {
+        "table1": "Shortcuts of Table 1 of He et al. 2016",
+        "table2": "Placements of Table 2 of He et al. 2016",
+        "plain": "Plain and residual",
+    }
+    return f"{words[name]}, {DEPTH if layers is None else layers:,} layers"
+
+
 def _shortcut(variant: Variant, units: Units, n: int) -> Subject:
     name = variant.network.removesuffix(str(variant.layers))
     if units is variant.units:

@@ -175,12 +175,12 @@ def comparison_heading(named: Sequence[Named]) -> str:
     return f"{counted(len(named), 'network')}, weights {first.weights}, {where}"
 
 
-def aligned(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
+def aligned(columns: Sequence[str], lines: Sequence[Sequence[str]], left: Sequence[str] = LEFT) -> list[str]:
     """Words to the left, numbers to the right. A line may be shorter than the columns."""
     widths = [max(len(line[i]) for line in [columns, *lines] if i < len(line)) for i in range(len(columns))]
     return [
         "  ".join(
-            cell.ljust(width) if name in LEFT else cell.rjust(width)
+            cell.ljust(width) if name in left else cell.rjust(width)
             for name, cell, width in zip(columns, line, widths, strict=False)
         ).rstrip()
         for line in [columns, *lines]

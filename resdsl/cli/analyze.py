@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from resdsl import api
-from resdsl.cli.analyze_show import Out, show_comparison, show_signal
+from resdsl.cli.analyze_show import Out, show_comparison, show_curvature, show_signal
 from resdsl.cli.model_options import Numbers, image_options, read_inputs, refuse, require_images
 from resdsl.cli.options import (
     library_options,
@@ -27,12 +27,17 @@ from resdsl.spec import Options, Parameter
 
 if TYPE_CHECKING:
     from resdsl.analysis.comparison import Subject
+    from resdsl.analysis.curvature_result import Curvature
+    from resdsl.analysis.regression import Data
     from resdsl.analysis.report import Analysed
 
 PRECISIONS = ("fp32", "fp64")
 SETS = ("table1", "table2", "plain")
 """Names of resdsl.analysis.comparison.SETS, which loads training."""
 SAMPLES = 16
+ABOUT_SIGNALS = (
+    "comparing", "layers", "input", "mean", "std", "samples", "precision", "no_lengths", "folder", "report",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,13 @@ class _How:
 @click.option(
     "--no-lengths", is_flag=True, help="Leave out the path lengths of the gradient, which take most of the time."
 )
+@click.option(
+    "--curvature",
+    "curving",
+    is_flag=True,
+    help="Instead: the spectrum of the loss's Hessian, beside Theorem 2 of Li et al. 2016.",
+)
+@click.option("--data", metavar="DATA", help="Of the loss: digits, or a file with the arrays inputs and targets.  [default: digits]")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="All numbers of all units, as JSON.")
 @click.option("-o", "--output", "folder", type=click.Path(path_type=Path, file_okay=False), metavar="FOLDER", help="Write the pictures there, as PNG and SVG.")  # fmt: skip
 @click.option("--report", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write one page of HTML with units, pictures, verdicts and gains.")  # fmt: skip
@@ -74,6 +86,8 @@ def command(
     samples: int,
     precision: str,
     no_lengths: bool,
+    curving: bool,
+    data: str | None,
     as_json: bool,
     folder: Path | None,
     report: Path | None,
@@ -97,6 +111,7 @@ def command(
     resdsl analyze --compare std/resnet110 --network resnet110 --network preact110
     resdsl analyze --compare mine.resnet std/resnet110:preact110 --json
     resdsl analyze --compare table1 -o table1
+    resdsl analyze std/n_shortcut --network shortcut2 -p start=zero --curvature
     """
     first, *others = specs
     if not comparing and others:
@@ -113,6 +128,10 @@ def command(
     if is_set:
         refuse(("networks", "parameters"), f"{first} says which networks these are")
     require_images(mean, std, input)
+    if curving:
+        refuse(ABOUT_SIGNALS, "this is about signals, and --curvature measures none")
+    else:
+        refuse(("data",), "this is for --curvature")
     given = read_parameters(parameters)
     with reporting():
         out = Out(as_json, folder, report)
@@ -120,12 +139,16 @@ def command(
         how = _How(
             weights, seed, input, mean, std, samples, precision, not no_lengths, library_options(root, max_units)
         )
+        network = networks[0] if networks else None
+        if curving:
+            found = _curvature(read_spec(first), network, given, data or "digits", weights, seed, how.options)
+            show_curvature(found, as_json=as_json)
+            return
         if not comparing:
-            network = networks[0] if networks else None
             found = _analysed(read_spec(first), network, given, "", how, with_verdicts=report is not None)
             show_signal(found, out)
             return
-        from resdsl.analysis.comparison import distinct, subjects_of
+        from resdsl.analysis.comparison import distinct, set_title, subjects_of
 
         subjects = subjects_of(first, layers) if is_set else distinct(_subjects(specs, networks, given))
         if len(subjects) < 2:
@@ -136,7 +159,7 @@ def command(
             )
             for each in subjects
         ]
-        title = f"{first}, {layers or 110} layers" if is_set else f"{compared[0].name} and others"
+        title = set_title(first, layers) if is_set else f"{compared[0].name} and others"
         show_comparison(title, compared, out)
 
 
@@ -186,13 +209,38 @@ def _analysed(
     return Analysed(name or built.name, built, signal, found)
 
 
-def _progress(name: str) -> Callable[[int, int], None] | None:
+def _curvature(
+    spec: api.Spec,
+    network: str | None,
+    parameters: Mapping[str, Parameter],
+    data: str,
+    weights: str | None,
+    seed: int,
+    options: Options,
+) -> Curvature:
+    from resdsl import analysis
+    from resdsl.samples import ARRAYS, read_array
+
+    pair: Data = data
+    if data.lower().endswith(ARRAYS):
+        pair = (read_array(Path(data), "inputs"), read_array(Path(data), "targets"))
+    progress = _progress("Hessian")
+    found = analysis.curvature(
+        spec, pair, network, parameters, weights=weights, seed=seed, options=options, progress=progress
+    )
+    if progress is not None:
+        click.echo("\r\x1b[K", nl=False, err=True)
+    return found
+
+
+def _progress(name: str) -> Callable[[int, int | None], None] | None:
     """Where a measurement stands, in one line of a terminal."""
     if not _on_terminal():
         return None
 
-    def tell(done: int, total: int) -> None:
-        click.echo(f"\r\x1b[K{name}: {done / total:.0%}\r", nl=False, err=True)
+    def tell(done: int, total: int | None) -> None:
+        where = f"{done:,}" if total is None else f"{done / total:.0%}"
+        click.echo(f"\r\x1b[K{name}: {where}\r", nl=False, err=True)
 
     return tell
 

@@ -16,6 +16,7 @@ from resdsl.writing import write
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from resdsl.analysis.curvature_result import Curvature
     from resdsl.analysis.pictures import Picture
     from resdsl.analysis.report import Analysed
 
@@ -96,6 +97,27 @@ def show_comparison(title: str, compared: Sequence[Analysed], out: Out) -> None:
         for cells in text.end_cells(named):
             table.add_row(*cells)
         _print(table, text.END_REMARKS)
+
+
+def show_curvature(found: Curvature, *, as_json: bool) -> None:
+    from resdsl.analysis import curvature_text
+    from resdsl.analysis.document import written
+    from resdsl.analysis.text import aligned
+
+    if as_json:
+        click.echo(written(curvature_text.document(found)), nl=False)
+        return
+    heading, rows = curvature_text.heading(found), curvature_text.rows(found)
+    predicted = curvature_text.predicted_for(found)
+    remarks = [f"Predicted: {predicted}." if predicted else "", *found.remarks]
+    if not sys.stdout.isatty():
+        lines = aligned(curvature_text.HEADINGS, rows, left=("quantity",))
+        click.echo("\n".join([heading, "", *lines, "", *filter(None, remarks)]))
+        return
+    table = _table(heading, curvature_text.HEADINGS, ("quantity",))
+    for row in rows:
+        table.add_row(*row)
+    _print(table, remarks)
 
 
 def _write(drawn: Sequence[Picture], html: str, out: Out) -> None:
