@@ -74,7 +74,8 @@ class Stack:
 
     def plus(self, other: Stack) -> Stack:
         if self.log10 == -math.inf or other.log10 == -math.inf:
-            return other if self.log10 == -math.inf else self
+            left = other if self.log10 == -math.inf else self
+            return Stack.of(left.rows, left.first, left.log10, left.rest)
         base, rest = max(self.log10, other.log10), max(self.rest, other.rest)
         first = min(self.first, other.first)
         last = max(self.first + len(self.rows), other.first + len(other.rows))
