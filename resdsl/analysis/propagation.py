@@ -121,7 +121,7 @@ class Walk:
         row.stream, row.branch, row.output = moments(x), moments(branch), moments(output)
         row.shortcut_mean = 0.0 if shortcut is None else mean_factor(x, shortcut)
         row.shortcut_forward = 0.0 if shortcut is None else _over(moments(shortcut).second, row.stream.second)
-        if not math.isfinite(row.output.second):
+        if not math.isfinite(row.output.second + row.branch.second):
             raise _not_finite(row)
         row.expected = shortcut_alone(cut.unit, row.stream.second)
         self._tell()
@@ -141,6 +141,8 @@ class Walk:
         by_shortcut = meeting.nothing(x) if shortcut is None else meeting.through(shortcut, x)
         by_branch = meeting.through(branch, source)
         if cut.branch is not None:
+            if branch is not source:  # a scale multiplies it
+                by_branch = replace(by_branch, expected=by_branch.expected.past_operators())
             by_branch = self.backward(cut.branch, by_branch).through(activated, x)
         else:
             by_branch = by_branch.past_branch()
@@ -193,7 +195,7 @@ def measure(
     signal ceases to be finite.
     """
     kind = torch.float64 if double else torch.float32
-    with torch.random.fork_rng(devices=[]):
+    with torch.inference_mode(False), torch.random.fork_rng(devices=[]):
         module = torch_module(network, weights).requires_grad_(False).to(kind)
         fix_statistics(module)
         parts = parts_of(network, module)
@@ -231,11 +233,16 @@ def _projected(walk: Walk, head: Sequence[Span], last: Tensor) -> Wave:
     last.requires_grad_()
     output = walk.again(head, last)
     torch.manual_seed(walk.seed)
-    direction = torch.randn(output.shape[1:], dtype=last.dtype).expand_as(output)
+    direction = _direction(output)
     wave = Wave.of(back(output, last, direction[None])[0])
     if wave.log10 == -math.inf:
-        wave = Wave.of(torch.randn(last.shape[1:], dtype=last.dtype).expand_as(last))
+        wave = Wave.of(_direction(last))
     return Wave(wave.tensor, 0.0)
+
+
+def _direction(samples: Tensor) -> Tensor:
+    """A random direction for each of the samples, in each precision the same: PyTorch draws other numbers in float64."""
+    return torch.randn(samples.shape[1:], dtype=torch.float32).to(samples.dtype).expand_as(samples)
 
 
 def _sum(shortcut: Tensor | None, branch: Tensor) -> Tensor:
