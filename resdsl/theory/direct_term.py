@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from resdsl.network import operators as op
-from resdsl.network.shapes import branch_output
+from resdsl.network.shapes import branch_output, output
 from resdsl.theory.path_gain import (
     AFTER_ADDITION,
     Gain,
@@ -46,19 +46,49 @@ class DirectTerm:
         if unit.shortcut.chain is None:
             return DirectTerm(-math.inf)
         chain, has_relu = without_relus(read_and_shortcut(unit))
-        return self._through(chain_gain(chain, unit.input, moment), int(has_relu))
+        return self._through(_in_sums(chain, unit, chain_gain(chain, unit.input, moment)), int(has_relu))
 
     def past_operators(self) -> DirectTerm:
-        """Through operators between units: nothing is known of them."""
-        return DirectTerm(None)
+        """Through operators between units: nothing is known of them, but that nothing stays nothing."""
+        return self if self.log10 == -math.inf else DirectTerm(None)
 
     def _through(self, gain: Gain | None, relus: int) -> DirectTerm:
+        if self.log10 == -math.inf:
+            return self
         log10 = None if gain is None or self.log10 is None else self.log10 + gain.backward / 2
         return DirectTerm(log10, self.relus + relus)
 
 
 def shortcut_alone(unit: op.Unit, moment: float) -> Gain | None:
-    """Of a shortcut and what it reads, for an input of this second moment; not of what follows the addition."""
+    """Of a shortcut and what it reads, for an input of this second moment; not of what follows the addition.
+
+    backward: of the gradient's summed squares.
+    """
     if unit.shortcut.chain is None:
         return Gain.of(0, 0, 0)
-    return chain_gain(read_and_shortcut(unit), unit.input, moment)
+    chain = read_and_shortcut(unit)
+    return _in_sums(chain, unit, chain_gain(chain, unit.input, moment))
+
+
+def _in_sums(chain: op.Chain, unit: op.Unit, gain: Gain | None) -> Gain | None:
+    """A gain of path_gain for a shape that changes, of all elements together.
+
+    There backward is of one element of the gradient, and `pad` of the channels that are not appended. What is appended holds nothing,
+    and hands nothing back.
+    """
+    if gain is None or not unit.changes_shape:
+        return gain
+    forward, sums, shape = 0.0, 0.0, unit.input
+    for element in chain:
+        after = output(element, shape)
+        channels = math.log10(shape.channels / after.channels)
+        sums += channels
+        match element:
+            case op.Pad():
+                forward += channels
+            case op.Conv(stride=stride):
+                sums += 2 * math.log10(stride)
+            case _:
+                pass
+        shape = after
+    return Gain(gain.mean, gain.forward + forward, gain.backward + sums)
