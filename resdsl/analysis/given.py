@@ -19,14 +19,9 @@ WeightsSource = str | os.PathLike[str] | Mapping[str, NDArray[np.generic]] | Non
 
 
 def weights_of(network: Network, source: WeightsSource, seed: int) -> tuple[Weights, str]:
-    """The weights, and where they come from in a word. Raises SpecError as network_weights, and for what is not finite."""
+    """The weights, and where they come from in a word. Raises SpecError as network_weights, for what is not finite, too."""
     path = os.fspath(source) if isinstance(source, os.PathLike) else source
     weights = network_weights(network, path, seed)
-    for name, values in weights.items():
-        count = int((~np.isfinite(values)).sum())
-        if count:
-            message = f"{name} is the first tensor with numbers that are not finite: {count:,} of {values.size:,}"
-            raise fail("not-finite", message, help="these weights compute nothing: give those of an earlier checkpoint")
     match path:
         case None:
             return weights, INITIAL

@@ -1,0 +1,205 @@
+"""`resdsl analyze`, on networks of a few small units."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from jsonschema import Draft202012Validator
+
+from resdsl.analysis.comparison import SETS
+from resdsl.cli import analyze as cli
+from resdsl.cli import main
+
+SPEC = """resnet 1
+unit u(width, shortcut, stride = 1) { placement pre branch conv(3x3, width, stride) -> conv(3x3, width) shortcut shortcut projection conv(1x1) }
+network clean(shortcut = identity, n = 3) { input 3x8x8 stem conv(3x3, 8) stage n * u(8, shortcut) stage n * u(16, shortcut) first(stride = 2) head bn -> relu -> avgpool -> linear(4) }
+network halved = clean(shortcut = scale(0.5))
+network plain = clean(shortcut = none)
+network flat { input 3x8x8 head avgpool -> linear(4) }
+"""
+SQUARED = """resnet 1
+unit u { branch linear(4, bias = false) -> linear(4, bias = false) shortcut identity }
+network squared { init normal(0.1) input 4 stage 2 * u }
+"""
+SCHEMA = json.loads(resources.files("resdsl.analysis").joinpath("analysis.schema.json").read_text("utf-8"))
+
+
+def analyze(*arguments: str) -> Result:
+    result = CliRunner().invoke(main, ["analyze", *arguments])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result
+
+
+def said(*arguments: str) -> dict:  # type: ignore[type-arg]
+    result = analyze(*arguments, "--json")
+    assert result.exit_code == 0, result.stderr
+    document = json.loads(result.stdout)
+    Draft202012Validator(SCHEMA).validate(document)
+    return document
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "n.resnet").write_text(SPEC)
+    (tmp_path / "squared.resnet").write_text(SQUARED)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_names_of_sets() -> None:
+    assert cli.SETS == SETS
+
+
+def test_a_table() -> None:
+    result = analyze("n.resnet", "--network", "clean", "--samples", "4")
+    assert result.exit_code == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert lines[0] == "clean: 6 units, weights initial, 4 samples of 3x8x8, seed 0, fp32"
+    assert [line.split()[0] for line in lines[3:9]] == [f"stage{s}.{i}" for s in (1, 2) for i in range(3)]
+    assert "The gradient passes " in result.stdout
+    assert result.stderr == ""
+
+
+def test_json_has_what_the_table_has() -> None:
+    document = said("n.resnet", "--network", "halved", "--samples", "4", "--precision", "fp64", "--seed", "3")
+    assert (document["network"], document["seed"], document["precision"]) == ("halved", 3, "fp64")
+    units = document["units"]
+    assert [unit["shortcut"]["mean"] for unit in units[1:3]] == pytest.approx([0.5, 0.5])
+    assert units[1]["log10_direct"] - units[2]["log10_direct"] == pytest.approx(np.log10(0.5))
+    assert sum(document["lengths"]["measured"]) + document["lengths"]["rest"] == pytest.approx(1)
+    assert said("n.resnet", "--network", "halved", "--samples", "2", "--no-lengths")["lengths"] is None
+
+
+def test_parameters() -> None:
+    document = said("n.resnet", "--network", "clean", "-p", "shortcut=none", "-p", "n=1", "--samples", "2")
+    assert len(document["units"]) == 2
+    assert all(unit["log10_direct"] is None and unit["closed_form"] for unit in document["units"])
+
+
+def test_inputs_from_a_file() -> None:
+    array = np.random.default_rng(7).standard_normal((5, 3, 8, 8)).astype(np.float32)
+    np.save("x.npy", array)
+    np.save("doubled.npy", 2 * array)
+    once = said("n.resnet", "--network", "clean", "--input", "x.npy")
+    assert once["samples"] == 5
+    assert said("n.resnet", "--network", "clean", "--input", "x.npy", "--samples", "2")["samples"] == 2
+    twice = said("n.resnet", "--network", "clean", "--input", "doubled.npy")
+    ratio = twice["units"][0]["stream"]["variance"] / once["units"][0]["stream"]["variance"]
+    assert ratio == pytest.approx(4, rel=1e-4)  # the stem is linear
+
+
+def test_files(folder: Path) -> None:
+    result = analyze("n.resnet", "--network", "halved", "--samples", "2", "-o", "a/pictures", "--report", "page.html")
+    assert result.exit_code == 0, result.stderr
+    names = ("signal", "ratio", "gradient", "cosine", "lengths")
+    assert {path.name for path in (folder / "a" / "pictures").iterdir()} == {
+        f"{name}.{end}" for name in names for end in ("png", "svg")
+    }
+    page = (folder / "page.html").read_text("utf-8")
+    assert "<title>halved before training</title>" in page
+    assert "shortcut-scale" in page
+    assert "a/pictures: signal, ratio" in result.stderr
+
+
+def test_networks_of_one_spec_side_by_side(folder: Path) -> None:
+    arguments = (
+        "--compare",
+        "n.resnet",
+        "--network",
+        "clean",
+        "--network",
+        "halved",
+        "--network",
+        "plain",
+        "--samples",
+        "2",
+    )
+    document = said(*arguments)
+    ends = {each["name"]: each["ends"] for each in document["networks"]}
+    assert list(ends) == ["clean", "halved", "plain"]
+    assert ends["plain"]["log10_direct"] is None
+    assert ends["plain"]["mean_length"] == pytest.approx(6)
+    assert ends["halved"]["log10_direct"] < ends["clean"]["log10_direct"]
+    assert ends["clean"] == pytest.approx(ends["clean"])
+    result = analyze(*arguments, "-o", "pictures", "--report", "page.html")
+    assert [line.split()[0] for line in result.stdout.splitlines()[2:6]] == ["network", "clean", "halved", "plain"]
+    assert (folder / "pictures" / "comparison.svg").is_file()
+    assert (folder / "page.html").read_text("utf-8").count('<svg class="unit"') == 3
+
+
+def test_specs_side_by_side() -> None:
+    document = said("--compare", "n.resnet:plain", "squared.resnet", "n.resnet:clean", "--samples", "2", "--no-lengths")
+    assert [each["name"] for each in document["networks"]] == ["plain", "squared.resnet", "clean"]
+    assert [len(each["signal"]["units"]) for each in document["networks"]] == [6, 2, 6]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "first", "count"), [("plain", ["resnet", "plain"], 2), ("table2", ["resnet", "bn_after_add"], 5)]
+)
+def test_sets(name: str, first: list[str], count: int) -> None:
+    document = said("--compare", name, "--depth", "8", "--samples", "1", "--no-lengths")
+    assert [each["name"] for each in document["networks"]][:2] == first
+    assert len(document["networks"]) == count
+
+
+def test_curvature() -> None:
+    rng = np.random.default_rng(0)
+    inputs = rng.standard_normal((30, 4))
+    np.savez("data.npz", inputs=inputs, targets=inputs @ rng.standard_normal((4, 4)))
+    document = said("squared.resnet", "--curvature", "--data", "data.npz")
+    assert (document["parameters"], document["samples"], document["method"]) == (64, 30, "exact")
+    assert len(document["eigenvalues"]) == 64
+    assert document["prediction"]["n"] == 2
+    table = analyze("squared.resnet", "--curvature", "--data", "data.npz").stdout
+    assert table.startswith("squared: 64 parameters")
+    assert "largest / 10th percentile" in table
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("n.resnet",), 2, "declares 4 networks"),
+        (("n.resnet", "--network", "clen"), 2, "did you mean `clean`?"),
+        (("n.resnet", "--network", "flat"), 1, "error[no-units]: flat has no units"),
+        (("n.resnet", "--network", "clean", "--network", "plain"), 2, "--compare shows several"),
+        (("n.resnet", "squared.resnet"), 2, "--compare shows several"),
+        (("--compare", "n.resnet:clean"), 2, "two networks or more"),
+        (("--compare", "n.resnet:clean", "squared.resnet", "--network", "plain"), 2, "write SPEC:NETWORK"),
+        (("--compare", "n.resnet:clean", "n.resnet:flat"), 1, "of flat"),
+        (("--compare", "table1", "--depth", "9"), 2, "`--depth 8`"),
+        (("--compare", "table1", "-p", "n=2"), 2, "table1 says which networks these are"),
+        (("n.resnet", "--network", "clean", "--depth", "8"), 2, "--depth is for --compare"),
+        (("n.resnet", "--network", "clean", "--input", "none.npy"), 1, "none.npy"),
+        (("n.resnet", "--network", "clean", "--input", "wrong.npy"), 1, "reads n x 3 x 8 x 8"),
+        (("n.resnet", "--network", "clean", "--input", "nan.npy"), 1, "NaN"),
+        (("n.resnet", "--network", "clean", "--mean", "0"), 2, "--mean is for images"),
+        (("n.resnet", "--network", "clean", "--weights", "none.safetensors"), 1, "none.safetensors"),
+        (("n.resnet", "--network", "clean", "--report", "none/page.html"), 1, "there is no folder none"),
+        (("n.resnet", "--network", "clean", "-o", "n.resnet"), 2, "is a file"),
+        (("n.resnet", "--network", "clean", "-o", "n.resnet/x"), 1, "n.resnet/x cannot be made"),
+        (("squared.resnet", "--data", "digits"), 2, "this is for --curvature"),
+        (("squared.resnet", "--curvature", "--samples", "3"), 2, "this is about signals"),
+        (("squared.resnet", "--curvature", "--data", "mnist"), 2, "there are no data 'mnist'"),
+        (("-", "--compare", "-"), 2, "standard input is one spec"),
+    ],
+)  # fmt: skip
+def test_mistakes(folder: Path, arguments: tuple[str, ...], code: int, words: str) -> None:
+    np.save("wrong.npy", np.zeros((2, 3, 7, 8), np.float32))
+    np.save("nan.npy", np.full((2, 3, 8, 8), np.nan, np.float32))
+    before = set(folder.rglob("*"))
+    result = analyze(*arguments)
+    assert result.exit_code == code, result.stderr
+    assert words in result.stderr
+    assert result.stdout == ""
+    assert set(folder.rglob("*")) == before
+
+
+def test_standard_input() -> None:
+    result = CliRunner().invoke(main, ["analyze", "-", "--samples", "2", "--json"], input=SQUARED)
+    assert json.loads(result.stdout)["network"] == "squared"
