@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -34,6 +34,8 @@ if TYPE_CHECKING:  # PyTorch comes with them
     Outcomes = Iterator[tuple[Trial, Outcome | Interrupted]]
 
 TABLES = ("table1", "table2", "table3")
+DEMYSTIFY = "demystify"
+"""In the place of a table: the figures of another paper, by a command with options of its own."""
 PLACES = ("slurm", "ray")
 OURS = frozenset({"elsewhere", "only", "seeds", "seed", "as_json", "collect"})
 """Options that a task of an array is not given as they were given here."""
@@ -47,8 +49,21 @@ class _Elsewhere:
     gpus: float
 
 
-@click.command("reproduce", no_args_is_help=True)
-@click.argument("table", type=click.Choice(TABLES))
+class _Reproduce(click.Command):
+    """Hands `reproduce demystify …` to its command, for running, help and completion alike."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        if args[:1] != [DEMYSTIFY]:
+            return super().make_context(info_name, args, parent, **extra)
+        from resdsl.cli.reproduce_demystify import command as demystify
+
+        return demystify.make_context(f"{info_name} {DEMYSTIFY}", args[1:], parent, **extra)
+
+
+@click.command("reproduce", cls=_Reproduce, no_args_is_help=True)
+@click.argument("table", type=click.Choice((*TABLES, DEMYSTIFY)))
 @click.option("-o", "--output", "folder", type=click.Path(path_type=Path), required=True, metavar="FOLDER", help="Folder of the runs, FOLDER/VARIANT/seedN, and of the table.")  # fmt: skip
 @data_options
 @click.option("--seeds", type=click.IntRange(1), default=5, show_default=True, metavar="N", help="Train each variant with the seeds 0 to N - 1.")  # fmt: skip
@@ -85,11 +100,15 @@ def command(
     Runs that are at their end are not repeated, and one that was interrupted goes on: repeat the command. The paper's setting is
     CIFAR-10 for 64,000 iterations with 5 seeds. Digits at a small depth take minutes on a CPU, and say little of it.
 
+    The figures of Li et al. 2016, Demystifying ResNet, are a command of their own: `resdsl reproduce demystify --help`.
+
     \b
     resdsl reproduce table2 --data cifar10 --root data/ -o runs
     resdsl reproduce table1 --data digits --depth 20 --iterations 150 --seeds 1 -o runs/digits
     resdsl reproduce table1 --data cifar10 --root data/ -o runs --with slurm > table1.sh
     """
+    if table == DEMYSTIFY:
+        raise click.UsageError(f"{DEMYSTIFY} stands before its options: resdsl reproduce {DEMYSTIFY} …")
     if data.name is None:
         raise click.UsageError(
             "name the data with --data: cifar10 and cifar100 are the paper's, digits need no download"

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from collections.abc import Sequence
 
 from resdsl.analysis.demystify.data import Data
-from resdsl.analysis.demystify.finding import Finding
+from resdsl.analysis.demystify.finding import Cell, Finding
 from resdsl.analysis.demystify.nets import ORTHOGONAL, SHORTCUT1, SHORTCUT2, SHORTCUT3, SHORTCUT3_LARGER, XAVIER, Relu
-from resdsl.analysis.demystify.panel import Line, depths_across, draw_lines, legend_right
+from resdsl.analysis.demystify.panel import Level, Line, Panel, Scale
 from resdsl.analysis.demystify.points import Point, Results
-from resdsl.analysis.demystify.sizes import Sizes
+from resdsl.analysis.demystify.sizes import Sizes, Training
 from resdsl.analysis.demystify.trained import Best, bests, trainings
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 LINEAR = (XAVIER, ORTHOGONAL, SHORTCUT1, SHORTCUT2, SHORTCUT3, SHORTCUT3_LARGER)
 MID = (XAVIER, ORTHOGONAL, SHORTCUT2, SHORTCUT3, SHORTCUT3_LARGER)
 """1-shortcut networks have no mid position, and would be linear."""
-LINEAR_TITLE = "Linear networks: with 2-shortcuts, deeper ones end as low, at the same learning rates"
+LINEAR_TITLE = "Linear networks: deep ones from Xavier stay far above the least loss, residual ones reach it"
 MID_TITLE = "ReLU in mid position: depth helps 2-shortcut networks and hurts plain ones"
 COLUMNS = ("network", "depth", "layers", "best loss", "std. error", "learning rate")
+DEPTH = "depth in layers"
+FLOOR = 1e-7
+"""The least difference of losses that is drawn: there, a training has arrived."""
 
 
 def linear_points(sizes: Sizes) -> list[Point]:
@@ -35,66 +36,60 @@ def linear_found(sizes: Sizes, data: Data, results: Results) -> Finding:
     lines = [bests(net, Relu.NONE, sizes, results) for net in LINEAR]
     least = data.statistics.least
     remarks = (
-        f"The least loss of any linear map is {least:.4f}; after {sizes.linear.epochs:,} epochs.",
+        f"After {_said(sizes.linear)}. The least loss of any linear map is {least:.4f}; what is drawn is the loss above it, 1e-7 for less.",
         *_third_order(lines),
     )
-    return _finding(LINEAR_TITLE, lines, remarks, sizes.linear_depths, least)
+    drawn = [_line(line, [max(best.loss.mean - least, FLOOR) for best in line]) for line in lines]
+    up = "best final loss above the least"
+    losses = Panel(drawn, DEPTH, up, Scale.LOG, Scale.LOG, ticks=sizes.linear_depths)
+    return Finding(LINEAR_TITLE, COLUMNS, _cells(lines), remarks, (losses, _rates(lines, sizes.linear_depths)))
 
 
 def mid_found(sizes: Sizes, data: Data, results: Results) -> Finding:
     lines = [bests(net, Relu.MID, sizes, results) for net in MID]
+    least = data.statistics.least
     remarks = (
-        f"After {sizes.relu.epochs:,} epochs. The least loss of any linear map is {data.statistics.least:.4f}.",
+        f"After {_said(sizes.relu)}. The least loss of any linear map is {least:.4f}.",
         *_third_order(lines),
     )
-    return _finding(MID_TITLE, lines, remarks, sizes.relu_depths, data.statistics.least)
+    drawn = [_line(line, [best.loss.mean for best in line], [best.loss.error for best in line]) for line in lines]
+    level = Level(least, "least of linear maps")
+    losses = Panel(drawn, DEPTH, "best final loss", Scale.LOG, Scale.LOG, ticks=sizes.relu_depths, level=level)
+    return Finding(MID_TITLE, COLUMNS, _cells(lines), remarks, (losses, _rates(lines, sizes.relu_depths)))
 
 
-def _finding(
-    title: str, lines: list[list[Best]], remarks: tuple[str, ...], depths: tuple[int, ...], least: float
-) -> Finding:
-    cells = tuple(
+def _said(training: Training) -> str:
+    rates = training.rates
+    return f"{training.epochs:,} epochs with each of {len(rates)} learning rates from {rates[0]:g} to {rates[-1]:g}"
+
+
+def _cells(lines: Sequence[Sequence[Best]]) -> tuple[tuple[Cell, ...], ...]:
+    return tuple(
         (best.net.name, best.depth, best.layers, best.loss.mean, best.loss.error, best.rate)
         for line in lines
         for best in line
     )
 
-    def draw(figure: Figure) -> None:
-        left, right = figure.subplots(1, 2)
-        losses = [
-            Line(
-                line[0].net,
-                [best.depth for best in line],
-                [best.loss.mean for best in line],
-                [best.loss.error for best in line],
-            )
-            for line in lines
-        ]
-        rates = [
-            Line(line[0].net, [best.depth for best in line], [best.rate or float("nan") for best in line])
-            for line in lines
-        ]
-        draw_lines(left, losses, across="depth in layers", up="best final loss")
-        draw_lines(right, rates, across="depth in layers", up="learning rate that gives it")
-        left.axhline(least, color="black", linewidth=0.8, linestyle=":")
-        left.set_yscale("log")
-        right.set_yscale("log", base=2)
-        for axes in (left, right):
-            depths_across(axes, depths)
-        legend_right(figure, left)
 
-    return Finding(title, COLUMNS, cells, remarks, draw)
+def _rates(lines: Sequence[Sequence[Best]], depths: Sequence[int]) -> Panel:
+    drawn = [_line(line, [math.nan if best.rate is None else best.rate for best in line]) for line in lines]
+    return Panel(drawn, DEPTH, "learning rate that gives it", Scale.LOG, Scale.LOG, ticks=depths)
 
 
-def _third_order(lines: list[list[Best]]) -> list[str]:
+def _line(line: Sequence[Best], values: Sequence[float], errors: Sequence[float] = ()) -> Line:
+    return Line(line[0].net, [best.depth for best in line], values, errors)
+
+
+def _third_order(lines: Sequence[Sequence[Best]]) -> list[str]:
     """The 3-shortcut networks that start further from zero against the 2-shortcut ones, at the largest depth."""
     last = {line[0].net: line[-1] for line in lines}
     two, small, larger = last[SHORTCUT2], last[SHORTCUT3], last[SHORTCUT3_LARGER]
-    text = (
+    ends = (
         f"At depth {two.depth} 3-shortcut networks end at {small.loss.mean:.4f} from 0.01 x Xavier and at {larger.loss.mean:.4f} from 0.3 x"
-        f" Xavier, 2-shortcut ones at {two.loss.mean:.4f}: what is hard is to leave the flat start, not to train behind it."
-        if larger.loss.mean < small.loss.mean
-        else f"At depth {two.depth} a larger start does not help 3-shortcut networks: {small.loss.mean:.4f} from 0.01 x Xavier,"
-        f" {larger.loss.mean:.4f} from 0.3 x Xavier."
+        f" Xavier, 2-shortcut ones at {two.loss.mean:.4f}."
     )
-    return [text]
+    if not larger.loss.mean < small.loss.mean:
+        return [f"{ends} A larger start does not help here."]
+    return [
+        f"Does not follow: that three layers under a shortcut cannot train. {ends} What is hard is to leave the flat start."
+    ]

@@ -9,21 +9,21 @@ from numpy.typing import NDArray
 
 from resdsl.analysis.demystify.nets import ORTHOGONAL, SHORTCUT1, SHORTCUT2, SHORTCUT3, XAVIER, Net
 from resdsl.analysis.demystify.points import Course, Point, Results, Watched
-from resdsl.analysis.demystify.sizes import WATCHED_DEPTH, Sizes
+from resdsl.analysis.demystify.sizes import Sizes
 
 NETS = (XAVIER, ORTHOGONAL, SHORTCUT1, SHORTCUT2, SHORTCUT3)
-EXCESS = np.geomspace(4, 1e-4, 28)
+EXCESS = np.geomspace(5, 1e-4, 28)
 """Losses above the least of any linear map at which runs are compared."""
 
 Floats = NDArray[np.float64]
 
 
 def points(sizes: Sizes) -> list[Point]:
-    return [Watched(net, WATCHED_DEPTH, seed) for net in NETS for seed in range(sizes.watched_runs)]
+    return [Watched(net, sizes.watched_depth, seed) for net in NETS for seed in range(sizes.watched_runs)]
 
 
 def courses(net: Net, sizes: Sizes, results: Results) -> list[Course]:
-    return [results.watched[Watched(net, WATCHED_DEPTH, seed)] for seed in range(sizes.watched_runs)]
+    return [results.watched[Watched(net, sizes.watched_depth, seed)] for seed in range(sizes.watched_runs)]
 
 
 def at_losses(runs: Sequence[Course], values: Sequence[Floats], least: float) -> Floats:

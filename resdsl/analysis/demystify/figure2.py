@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from resdsl.analysis.demystify.data import Data
 from resdsl.analysis.demystify.finding import Finding
 from resdsl.analysis.demystify.nets import SHORTCUT1, SHORTCUT2, SHORTCUT3_LARGER, XAVIER, Relu
-from resdsl.analysis.demystify.panel import Line, depths_across, draw_lines, legend_right
+from resdsl.analysis.demystify.panel import Line, Panel, Scale
 from resdsl.analysis.demystify.points import Point, Results
 from resdsl.analysis.demystify.sizes import Sizes
 from resdsl.analysis.demystify.summary import slope
 from resdsl.analysis.demystify.trained import Best, bests, trainings
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 NETS = (
     (XAVIER, Relu.NONE),
@@ -46,24 +41,19 @@ def found(sizes: Sizes, data: Data, results: Results) -> Finding:
         *(_exponent(line) for line in lines if line[0].net.shortcut),
     )
 
-    def draw(figure: Figure) -> None:
-        axes = figure.subplots()
-        drawn = [
-            Line(
-                line[0].net,
-                [best.depth for best in line],
-                [best.norm.mean for best in line],
-                [best.norm.error for best in line],
-                _named(line[0]),
-            )
-            for line in lines
-        ]
-        draw_lines(axes, drawn, across="depth in layers", up="mean Frobenius norm of a layer, trained")
-        axes.set_yscale("log")
-        depths_across(axes, sizes.linear_depths)
-        legend_right(figure, axes)
-
-    return Finding(TITLE, COLUMNS, cells, remarks, draw)
+    drawn = [
+        Line(
+            line[0].net,
+            [best.depth for best in line],
+            [best.norm.mean for best in line],
+            [best.norm.error for best in line],
+            _named(line[0]),
+        )
+        for line in lines
+    ]
+    up = "mean Frobenius norm of a layer, trained"
+    panels = (Panel(drawn, "depth in layers", up, Scale.LOG, Scale.LOG, ticks=sizes.linear_depths),)
+    return Finding(TITLE, COLUMNS, cells, remarks, panels)
 
 
 def _named(best: Best) -> str:

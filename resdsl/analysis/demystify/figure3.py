@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from resdsl.analysis.demystify.data import Data
 from resdsl.analysis.demystify.finding import Finding
@@ -17,13 +16,10 @@ from resdsl.analysis.demystify.nets import (
     XAVIER,
     Net,
 )
-from resdsl.analysis.demystify.panel import Line, draw_lines, legend_right
+from resdsl.analysis.demystify.panel import Level, Line, Panel
 from resdsl.analysis.demystify.points import Parted, Point, Results
 from resdsl.analysis.demystify.sizes import PARTED_LAYERS, Sizes
 from resdsl.analysis.demystify.summary import Mean, best_rate, known, mean
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 SMALL = (SHORTCUT1, SHORTCUT2, SHORTCUT3, SHORTCUT4)
 LARGER = (SHORTCUT3_LARGER, SHORTCUT4_LARGER)
@@ -74,19 +70,14 @@ def found(sizes: Sizes, data: Data, results: Results) -> Finding:
         f" 0.3 x Xavier; that of 2-shortcuts is {two:.1f} %.",
     )
 
-    def draw(figure: Figure) -> None:
-        axes = figure.subplots()
-        lines = [
-            _line(SHORTCUT2, SMALL, rows, "shortcuts, start 0.01 x Xavier"),
-            _line(SHORTCUT3_LARGER, LARGER, rows, "shortcuts, start 0.3 x Xavier"),
-        ]
-        draw_lines(axes, lines, across="layers that a shortcut spans", up="test error in %")
-        axes.axhline(rows[XAVIER].test.mean, color="black", linestyle=":", label="no shortcuts, Xavier")
-        axes.set_xticks([net.span for net in SMALL])
-        axes.set_ylim(bottom=0)
-        legend_right(figure, axes)
-
-    return Finding(TITLE, COLUMNS, cells, remarks, draw)
+    lines = [
+        _line(SHORTCUT2, SMALL, rows, "shortcuts, start 0.01 x Xavier"),
+        _line(SHORTCUT3_LARGER, LARGER, rows, "shortcuts, start 0.3 x Xavier"),
+    ]
+    plain = Level(rows[XAVIER].test.mean, "no shortcuts, Xavier")
+    ticks = [net.span for net in SMALL]
+    panels = (Panel(lines, "layers that a shortcut spans", "test error in %", ticks=ticks, level=plain),)
+    return Finding(TITLE, COLUMNS, cells, remarks, panels)
 
 
 def _runs(net: Net, sizes: Sizes) -> list[Parted]:

@@ -6,21 +6,17 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 
 from resdsl.analysis.demystify.data import Data
 from resdsl.analysis.demystify.finding import Finding
 from resdsl.analysis.demystify.nets import ORTHOGONAL, SHORTCUT1, SHORTCUT2, SHORTCUT3, XAVIER, Net
-from resdsl.analysis.demystify.panel import Line, depths_across, draw_lines, legend_right
+from resdsl.analysis.demystify.panel import Line, Panel, Scale
 from resdsl.analysis.demystify.points import Initial, Point, Results
 from resdsl.analysis.demystify.sizes import Sizes
 from resdsl.analysis.demystify.summary import Mean, known, mean
 from resdsl.analysis.spectrum import spectrum
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 NETS = (XAVIER, ORTHOGONAL, SHORTCUT1, SHORTCUT2, SHORTCUT3)
 TITLE = "Where 2-shortcut networks start, depth does not change the curvature"
@@ -55,14 +51,10 @@ def found(sizes: Sizes, data: Data, results: Results) -> Finding:
         *_beyond(rows, sizes.initial_runs),
     )
 
-    def draw(figure: Figure) -> None:
-        axes = figure.subplots()
-        lines = [_line(net, [row for row in rows if row.net == net]) for net in NETS]
-        draw_lines(axes, lines, across="depth in layers", up="condition number (median)")
-        axes.set_yscale("log")
-        depths_across(axes, sizes.initial_depths)
-        legend_right(figure, axes)
-
+    lines = [_line(net, [row for row in rows if row.net == net]) for net in NETS]
+    panels = (
+        Panel(lines, "depth in layers", "condition number (median)", Scale.LOG, Scale.LOG, ticks=sizes.initial_depths),
+    )
     cells = tuple(
         (
             row.net.name, row.depth, row.net.layers(row.depth), row.condition.mean, row.condition.error, row.median,
@@ -70,7 +62,7 @@ def found(sizes: Sizes, data: Data, results: Results) -> Finding:
         )
         for row in rows
     )  # fmt: skip
-    return Finding(TITLE, COLUMNS, cells, remarks, draw)
+    return Finding(TITLE, COLUMNS, cells, remarks, panels)
 
 
 def _runs(net: Net, depth: int, sizes: Sizes) -> list[Initial]:

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import statistics
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from resdsl.analysis.demystify.course import EXCESS, NETS, at_losses, condition, courses, logs
 from resdsl.analysis.demystify.data import Data
 from resdsl.analysis.demystify.finding import Finding
-from resdsl.analysis.demystify.panel import Line, draw_lines, legend_right
-from resdsl.analysis.demystify.points import Results
-from resdsl.analysis.demystify.sizes import WATCHED_DEPTH, Sizes
-from resdsl.analysis.style import powers
+from resdsl.analysis.demystify.panel import Line, Panel, Scale
+from resdsl.analysis.demystify.points import Course, Results
+from resdsl.analysis.demystify.sizes import Sizes
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-TITLE = f"The spread of eigenvalues as the loss falls, at depth {WATCHED_DEPTH}"
+TITLE = "The spread of eigenvalues as the loss falls"
 COLUMNS = ("network", "layers", "rate", "condition, start", "condition, end", "loss, end")
 MET = 10.0
 """Condition numbers within this factor are said to have met."""
@@ -29,7 +25,7 @@ def found(sizes: Sizes, data: Data, results: Results) -> Finding:
     cells = tuple(
         (
             net.name,
-            net.layers(WATCHED_DEPTH),
+            net.layers(sizes.watched_depth),
             statistics.median(run.rate for run in runs[net]),
             starts[net],
             ends[net],
@@ -39,28 +35,27 @@ def found(sizes: Sizes, data: Data, results: Results) -> Finding:
     )
     least = data.statistics.least
 
-    def draw(figure: Figure) -> None:
-        left, right = figure.subplots(1, 2)
-        for axes, up in ((left, "largest |eigenvalue|"), (right, "10th percentile of |eigenvalue|")):
-            lines = [
-                Line(
-                    net,
-                    EXCESS.tolist(),
-                    at_losses(
-                        runs[net],
-                        [logs(run.largest if axes is left else run.percentile10) for run in runs[net]],
-                        least,
-                    ).tolist(),
-                )
-                for net in NETS
-            ]
-            draw_lines(axes, lines, across="loss above the least", up=up)
-            axes.set_xscale("log")
-            axes.invert_xaxis()
-            powers(axes)
-        legend_right(figure, left)
+    across = "loss above the least"
+    largest = [Line(net, EXCESS.tolist(), _means([run.largest for run in runs[net]], runs[net], least)) for net in NETS]
+    below = [
+        Line(net, EXCESS.tolist(), _means([run.percentile10 for run in runs[net]], runs[net], least)) for net in NETS
+    ]
+    panels = (
+        Panel(largest, across, "largest |eigenvalue|", Scale.LOG_DOWN, Scale.LOG),
+        Panel(below, across, "10th percentile of |eigenvalue|", Scale.LOG_DOWN, Scale.LOG),
+    )
+    return Finding(
+        f"{TITLE}, at depth {sizes.watched_depth}",
+        COLUMNS,
+        cells,
+        _remarks(list(starts.values()), list(ends.values())),
+        panels,
+    )
 
-    return Finding(TITLE, COLUMNS, cells, _remarks(list(starts.values()), list(ends.values())), draw)
+
+def _means(values: Sequence[Sequence[float | None]], runs: Sequence[Course], least: float) -> list[float]:
+    """Geometric ones, over the runs."""
+    return (10 ** at_losses(runs, [logs(each) for each in values], least)).tolist()
 
 
 def _remarks(starts: list[float], ends: list[float]) -> tuple[str, ...]:

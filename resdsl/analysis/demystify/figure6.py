@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import statistics
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from resdsl.analysis.demystify.course import EXCESS, NETS, at_losses, courses
 from resdsl.analysis.demystify.data import Data
 from resdsl.analysis.demystify.finding import Finding
-from resdsl.analysis.demystify.panel import Line, draw_lines, legend_right
+from resdsl.analysis.demystify.panel import Line, Panel, Scale
 from resdsl.analysis.demystify.points import Results
-from resdsl.analysis.demystify.sizes import WATCHED_DEPTH, Sizes
+from resdsl.analysis.demystify.sizes import Sizes
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-TITLE = f"2-shortcut networks start at a saddle with half of its directions downwards (depth {WATCHED_DEPTH})"
+TITLE = "2-shortcut networks start at a saddle, with half of its directions downwards"
 COLUMNS = ("network", "layers", "index, start", "index, end", "loss, end")
 
 
@@ -26,7 +22,7 @@ def found(sizes: Sizes, data: Data, results: Results) -> Finding:
     cells = tuple(
         (
             net.name,
-            net.layers(WATCHED_DEPTH),
+            net.layers(sizes.watched_depth),
             statistics.fmean(run.index[0] for run in runs[net]),
             statistics.fmean(run.index[-1] for run in runs[net]),
             statistics.fmean(run.losses[-1] for run in runs[net]),
@@ -41,21 +37,11 @@ def found(sizes: Sizes, data: Data, results: Results) -> Finding:
     )
     least = data.statistics.least
 
-    def draw(figure: Figure) -> None:
-        axes = figure.subplots()
-        lines = [
-            Line(
-                net,
-                EXCESS.tolist(),
-                at_losses(runs[net], [np.array(run.index) for run in runs[net]], least).tolist(),
-            )
-            for net in NETS
-        ]
-        draw_lines(
-            axes, lines, across="loss above the least of linear maps", up="index, the share of eigenvalues below 0"
-        )
-        axes.set_xscale("log")
-        axes.invert_xaxis()
-        legend_right(figure, axes)
-
-    return Finding(TITLE, COLUMNS, cells, remarks, draw)
+    lines = [
+        Line(net, EXCESS.tolist(), at_losses(runs[net], [np.array(run.index) for run in runs[net]], least).tolist())
+        for net in NETS
+    ]
+    panels = (
+        Panel(lines, "loss above the least of linear maps", "index, the share of eigenvalues below 0", Scale.LOG_DOWN),
+    )
+    return Finding(f"{TITLE}, at depth {sizes.watched_depth}", COLUMNS, cells, remarks, panels)

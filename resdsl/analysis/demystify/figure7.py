@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import statistics
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from resdsl.analysis.demystify.course import NETS, courses, logs
+from resdsl.analysis.demystify.course import NETS, Floats, courses, logs
 from resdsl.analysis.demystify.data import Data
 from resdsl.analysis.demystify.finding import Finding
 from resdsl.analysis.demystify.nets import Net
-from resdsl.analysis.demystify.panel import Line, draw_lines, legend_right
+from resdsl.analysis.demystify.panel import Line, Panel, Scale
 from resdsl.analysis.demystify.points import Course, Results
-from resdsl.analysis.demystify.sizes import WATCHED_DEPTH, Sizes
-from resdsl.analysis.style import powers
+from resdsl.analysis.demystify.sizes import Sizes
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-TITLE = f"2-shortcut networks leave the saddle at once; 3-shortcut networks wait (depth {WATCHED_DEPTH})"
+TITLE = "2-shortcut networks leave the saddle at once, 3-shortcut networks wait"
 COLUMNS = ("network", "layers", "gradient, start", "largest gradient", "at epoch", "gradient, end")
 
 
@@ -28,7 +23,7 @@ def found(sizes: Sizes, data: Data, results: Results) -> Finding:
     cells = tuple(
         (
             net.name,
-            net.layers(WATCHED_DEPTH),
+            net.layers(sizes.watched_depth),
             statistics.fmean(run.gradients[0] for run in runs[net]),
             statistics.fmean(max(run.gradients) for run in runs[net]),
             statistics.median(_peak(run) for run in runs[net]),
@@ -41,24 +36,17 @@ def found(sizes: Sizes, data: Data, results: Results) -> Finding:
         " gradients are norms over all weights, their logarithms averaged over the runs.",
     )
 
-    def draw(figure: Figure) -> None:
-        left, right = figure.subplots(1, 2)
-        index = [_line(net, runs[net], np.mean([run.index for run in runs[net]], axis=0).tolist()) for net in NETS]
-        norms = [
-            _line(net, runs[net], np.mean([logs(run.gradients) for run in runs[net]], axis=0).tolist()) for net in NETS
-        ]
-        draw_lines(left, index, across="epoch + 1", up="index, the share of eigenvalues below 0")
-        draw_lines(right, norms, across="epoch + 1", up="norm of the gradient")
-        powers(right)
-        for axes in (left, right):
-            axes.set_xscale("log")
-        legend_right(figure, left)
-
-    return Finding(TITLE, COLUMNS, cells, remarks, draw)
+    index = [_line(net, runs[net], np.mean([run.index for run in runs[net]], axis=0)) for net in NETS]
+    norms = [_line(net, runs[net], 10 ** np.mean([logs(run.gradients) for run in runs[net]], axis=0)) for net in NETS]
+    panels = (
+        Panel(index, "epoch + 1", "index, the share of eigenvalues below 0", Scale.LOG),
+        Panel(norms, "epoch + 1", "norm of the gradient", Scale.LOG, Scale.LOG),
+    )
+    return Finding(f"{TITLE}, at depth {sizes.watched_depth}", COLUMNS, cells, remarks, panels)
 
 
-def _line(net: Net, runs: list[Course], values: list[float]) -> Line:
-    return Line(net, [epoch + 1 for epoch in runs[0].epochs], values)
+def _line(net: Net, runs: list[Course], values: Floats) -> Line:
+    return Line(net, [epoch + 1 for epoch in runs[0].epochs], values.tolist())
 
 
 def _peak(run: Course) -> int:

@@ -1,31 +1,29 @@
-"""What a figure shows: a table, sentences on it, and how it is drawn."""
+"""What a figure shows: a table, sentences on it, and what is drawn."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from resdsl.analysis.demystify.data import Data
+from resdsl.analysis.demystify.panel import Panel
 from resdsl.analysis.demystify.points import Point, Results
 from resdsl.analysis.demystify.sizes import Sizes
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 Cell: TypeAlias = str | int | float | None
-"""None for what does not exist or is not known."""
+"""None and NaN for what does not exist or is not known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """title: what to see. remarks: what came of it, and what does not reproduce, a sentence or two each. draw: inside `drawing`."""
+    """title: what to see. rows: under the columns. remarks: what came of it, and what does not reproduce, a sentence or two each."""
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     remarks: tuple[str, ...]
-    draw: Callable[[Figure], None]
+    panels: tuple[Panel, ...]
 
 
 @dataclass(frozen=True, slots=True)

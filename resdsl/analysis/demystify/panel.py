@@ -1,27 +1,25 @@
-"""One set of axes with a line for each network, which looks the same in all figures."""
+"""What is drawn, as data: axes with a line for each network."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from enum import Enum
 
-import numpy as np
+from resdsl.analysis.demystify.nets import Net
 
-from resdsl.analysis.demystify.nets import NETS, Net
-from resdsl.analysis.style import look, plot
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-SIZE = (7.2, 3.9)
-"""In inches."""
+class Scale(Enum):
+    LINEAR = "linear"
+    LOG = "log"
+    LOG_DOWN = "log, downwards"
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """at, values: (n,). errors: (n,), drawn as a band, NaN for none; or nothing."""
+    """at, values: (n,), NaN for what is not there. errors: (n,), standard errors, drawn as a band; or nothing. net: whose line it is, as each looks
+    the same in all figures. label: its name where the network's is not meant.
+    """
 
     net: Net
     at: Sequence[float]
@@ -34,23 +32,22 @@ class Line:
         return self.label or self.net.name
 
 
-def draw_lines(axes: Axes, lines: Sequence[Line], *, across: str, up: str) -> None:
-    for line in lines:
-        looks = look(NETS.index(line.net))
-        plot(axes, line.at, line.values, line.name, looks)
-        if line.errors and line.values:
-            middle, spread = np.array(line.values), np.nan_to_num(np.array(line.errors))
-            axes.fill_between(line.at, middle - spread, middle + spread, color=looks.colour, alpha=0.18, linewidth=0)
-    axes.set_xlabel(across)
-    axes.set_ylabel(up)
+@dataclass(frozen=True, slots=True)
+class Level:
+    """A horizontal line."""
+
+    value: float
+    label: str
 
 
-def depths_across(axes: Axes, depths: Sequence[int]) -> None:
-    """A logarithmic axis with the depths themselves as ticks."""
-    axes.set_xscale("log", base=2)
-    axes.set_xticks(depths, [str(depth) for depth in depths])
-    axes.minorticks_off()
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """across, up: what the axes are. ticks: on the horizontal axis, instead of its own."""
 
-
-def legend_right(figure: Figure, axes: Axes) -> None:
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", fontsize="small", frameon=False)
+    lines: Sequence[Line]
+    across: str
+    up: str
+    x: Scale = Scale.LINEAR
+    y: Scale = Scale.LINEAR
+    ticks: Sequence[int] = ()
+    level: Level | None = None

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import torch
 
 from resdsl.analysis.demystify import text
 from resdsl.analysis.demystify.compute import compute
 from resdsl.analysis.demystify.data import Data
+from resdsl.analysis.demystify.draw import draw
 from resdsl.analysis.demystify.finding import Finding
-from resdsl.analysis.demystify.panel import SIZE
 from resdsl.analysis.demystify.points import Point, Results
 from resdsl.analysis.demystify.sizes import Sizes
 from resdsl.analysis.demystify.store import begin, store, stored
@@ -55,10 +58,22 @@ def reproduce(
                     continue
                 if progress is not None:
                     progress(results.count, len(wanted), point)
-                value = compute(point, data, sizes)
+                with _one_thread():
+                    value = compute(point, data, sizes)
                 store(folder, point, value)
                 results.add(point, value)
             yield _written(number, folder, data, sizes, results)
+
+
+@contextmanager
+def _one_thread() -> Generator[None]:
+    """Several of them work on matrices of 10x10 many times as slowly as one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _written(number: int, folder: Path, data: Data, sizes: Sizes, results: Results) -> Written:
@@ -68,8 +83,7 @@ def _written(number: int, folder: Path, data: Data, sizes: Sizes, results: Resul
     files = {"json": text.document(number, plan, data, found).encode()}
     missing: Diagnostic | None = None
     try:
-        with drawing():
-            files |= _pictures(found)
+        files |= _pictures(found)
     except SpecError as error:
         missing = error.diagnostics[0]
     paths = {ending: folder / f"figure{number}.{ending}" for ending in ("json", "png", "svg")}
@@ -82,9 +96,6 @@ def _written(number: int, folder: Path, data: Data, sizes: Sizes, results: Resul
 
 
 def _pictures(found: Finding) -> dict[str, bytes]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=SIZE, layout="constrained")
-    found.draw(figure)
-    figure.suptitle(found.title, fontsize="medium")
-    return {"png": as_png(figure), "svg": as_svg(figure)}
+    with drawing():
+        figure = draw(found.title, found.panels)
+        return {"png": as_png(figure), "svg": as_svg(figure)}

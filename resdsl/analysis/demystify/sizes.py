@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 PARTED_LAYERS = 12
 """Of the networks that have equally many parameters and other shortcut depths: whole units of 1, 2, 3 and 4 layers."""
-WATCHED_DEPTH = 16
-"""Of the networks whose Hessians are computed while they train, as in the paper."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +18,8 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """initial_depths, initial_runs: of figure 4. linear, relu: figures 2, 8 and 9. watched_runs, watched: networks of figures 5 to 7, and
-    Hessians of each. parted: figure 3. Depths are in layers, runs are seeds from 0.
+    """initial_depths, initial_runs: of figure 4. linear, relu: figures 2, 8 and 9. watched_runs, watched_depth, watched: networks of figures
+    5 to 7, and Hessians of each. parted: figure 3. Depths are in layers, runs are seeds from 0.
     """
 
     initial_depths: tuple[int, ...]
@@ -33,24 +31,26 @@ class Sizes:
     relu_depths: tuple[int, ...]
     relu_runs: int
     watched: int
+    watched_depth: int
     watched_runs: int
     parted: Training
     parted_runs: int
 
 
-RATES = tuple(2.0**power for power in range(-9, 3))
+RATES = tuple(2.0**power for power in range(-9, 4))
 QUICK = Sizes(
     initial_depths=(2, 4, 8, 16, 32),
     initial_runs=10,
     linear=Training(1000, RATES),
     linear_depths=(2, 4, 8, 16, 32),
     linear_runs=3,
-    relu=Training(200, RATES[1:-2]),
+    relu=Training(200, RATES[3:-2]),
     relu_depths=(2, 4, 8, 16),
     relu_runs=2,
     watched=20,
+    watched_depth=16,
     watched_runs=2,
-    parted=Training(500, RATES[1:-2]),
+    parted=Training(500, RATES[3:-2]),
     parted_runs=3,
 )
 PAPER = Sizes(
@@ -63,6 +63,7 @@ PAPER = Sizes(
     relu_depths=(2, 4, 8, 16, 32, 64, 96),
     relu_runs=10,
     watched=60,
+    watched_depth=16,
     watched_runs=10,
     parted=Training(1000, RATES),
     parted_runs=10,

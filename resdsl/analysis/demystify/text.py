@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from resdsl.analysis.demystify.data import Data
 from resdsl.analysis.demystify.finding import Cell, Finding, Plan
+from resdsl.analysis.demystify.panel import Panel
 
 ABSENT = "–"
 
@@ -49,8 +51,22 @@ def document(number: int, plan: Plan, data: Data, found: Finding) -> str:
         "columns": list(found.columns),
         "rows": [[_finite(value) for value in row] for row in found.rows],
         "remarks": list(found.remarks),
+        "panels": [_panel(panel) for panel in found.panels],
     }
     return json.dumps(said, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _panel(panel: Panel) -> dict[str, Any]:
+    lines = [
+        {
+            "name": line.name,
+            "at": [_finite(value) for value in line.at],
+            "values": [_finite(value) for value in line.values],
+            "errors": [_finite(value) for value in line.errors],
+        }
+        for line in panel.lines
+    ]
+    return {"across": panel.across, "up": panel.up, "lines": lines}
 
 
 def _finite(value: Cell) -> Cell:

@@ -1,0 +1,81 @@
+"""Draws panels side by side, with one legend below them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, assert_never
+
+import numpy as np
+
+from resdsl.analysis.demystify.nets import NETS
+from resdsl.analysis.demystify.panel import Panel, Scale
+from resdsl.analysis.style import look, plot
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SIZE = (7.2, 4.2)
+"""In inches."""
+FEW_DECADES = 2.5
+"""A logarithmic axis that spans fewer has ticks at 1, 2 and 5."""
+COLUMNS = 4
+"""Of the legend."""
+
+
+def draw(title: str, panels: Sequence[Panel]) -> Figure:
+    """Inside `drawing`."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=SIZE, layout="constrained")
+    figure.suptitle(title, fontsize="medium")
+    for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        _panel(axes, panel)
+    figure.legend(
+        *figure.axes[0].get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=COLUMNS,
+        fontsize="small",
+        frameon=False,
+    )
+    return figure
+
+
+def _panel(axes: Axes, panel: Panel) -> None:
+    for line in panel.lines:
+        looks = look(NETS.index(line.net))
+        plot(axes, line.at, line.values, line.name, looks)
+        if line.errors:
+            middle, spread = np.array(line.values), np.nan_to_num(np.array(line.errors))
+            axes.fill_between(line.at, middle - spread, middle + spread, color=looks.colour, alpha=0.18, linewidth=0)
+    if panel.level is not None:
+        axes.axhline(panel.level.value, color="black", linestyle=":", linewidth=1, label=panel.level.label)
+    axes.set_xlabel(panel.across)
+    axes.set_ylabel(panel.up)
+    match panel.x:
+        case Scale.LINEAR:
+            pass
+        case Scale.LOG:
+            axes.set_xscale("log")
+        case Scale.LOG_DOWN:
+            axes.set_xscale("log")
+            axes.invert_xaxis()
+        case _:
+            assert_never(panel.x)
+    if panel.y is not Scale.LINEAR:
+        axes.set_yscale("log")
+        _few_decades(axes)
+    if panel.ticks:
+        axes.set_xticks(panel.ticks, [str(tick) for tick in panel.ticks])
+        axes.xaxis.minorticks_off()
+
+
+def _few_decades(axes: Axes) -> None:
+    from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
+
+    low, high = axes.get_ylim()
+    if math.log10(high / low) < FEW_DECADES:
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
