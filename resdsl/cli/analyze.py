@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from resdsl import api
+from resdsl.cli.analyze_measure import How, analysed, curvature_of
 from resdsl.cli.analyze_show import Out, show_comparison, show_curvature, show_signal
-from resdsl.cli.model_options import Numbers, image_options, read_inputs, refuse, require_images
+from resdsl.cli.model_options import Numbers, image_options, refuse, require_images
 from resdsl.cli.options import (
     library_options,
     networks_options,
@@ -22,14 +18,9 @@ from resdsl.cli.options import (
     reporting,
     weights_options,
 )
-from resdsl.diagnostics import noting
-from resdsl.spec import Options, Parameter
 
 if TYPE_CHECKING:
     from resdsl.analysis.comparison import Subject
-    from resdsl.analysis.curvature_result import Curvature
-    from resdsl.analysis.regression import Data
-    from resdsl.analysis.report import Analysed
 
 PRECISIONS = ("fp32", "fp64")
 SETS = ("table1", "table2", "plain")
@@ -38,21 +29,6 @@ SAMPLES = 16
 ABOUT_SIGNALS = (
     "comparing", "layers", "input", "mean", "std", "samples", "precision", "no_lengths", "folder", "report",
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class _How:
-    """What is measured, and how, of each network."""
-
-    weights: str | None
-    seed: int
-    input: str | None
-    mean: Numbers
-    std: Numbers
-    samples: int
-    precision: str
-    lengths: bool
-    options: Options
 
 
 @click.command("analyze", no_args_is_help=True)
@@ -136,16 +112,14 @@ def command(
     with reporting():
         out = Out(as_json, folder, report)
         out.require()
-        how = _How(
-            weights, seed, input, mean, std, samples, precision, not no_lengths, library_options(root, max_units)
-        )
+        how = How(weights, seed, input, mean, std, samples, precision, not no_lengths, library_options(root, max_units))
         network = networks[0] if networks else None
         if curving:
-            found = _curvature(read_spec(first), network, given, data or "digits", weights, seed, how.options)
+            found = curvature_of(read_spec(first), network, given, data or "digits", weights, seed, how.options)
             show_curvature(found, as_json=as_json)
             return
         if not comparing:
-            found = _analysed(read_spec(first), network, given, "", how, with_verdicts=report is not None)
+            found = analysed(read_spec(first), network, given, "", how, with_verdicts=report is not None)
             show_signal(found, out)
             return
         from resdsl.analysis.comparison import distinct, set_title, subjects_of
@@ -154,7 +128,7 @@ def command(
         if len(subjects) < 2:
             raise click.UsageError("--compare takes two networks or more")
         compared = [
-            _analysed(
+            analysed(
                 read_spec(each.spec), each.network, each.parameters, each.name, how, with_verdicts=report is not None
             )
             for each in subjects
@@ -173,77 +147,3 @@ def _subjects(specs: tuple[str, ...], networks: tuple[str, ...], parameters: dic
         return [Subject(name, spec, name, parameters) for name in networks]
     found = [named_subject(spec) for spec in specs]
     return [Subject(each.name, each.spec, each.network, parameters) for each in found]
-
-
-def _analysed(
-    spec: api.Spec,
-    network: str | None,
-    parameters: Mapping[str, Parameter],
-    name: str,
-    how: _How,
-    *,
-    with_verdicts: bool,
-) -> Analysed:
-    from resdsl import analysis
-    from resdsl.analysis.report import Analysed
-    from resdsl.analysis.verdicts import verdicts
-
-    with noting(f"of {name}") if name else nullcontext():
-        built = api.build(spec, network, parameters, options=how.options)
-        signal = analysis.signal(
-            spec,
-            network,
-            parameters,
-            weights=how.weights,
-            seed=how.seed,
-            inputs=read_inputs(how.input, built.input, how.mean, how.std, limit=how.samples),
-            samples=how.samples,
-            precision=how.precision,
-            lengths=how.lengths,
-            options=how.options,
-            progress=_progress(name or built.name),
-        )
-    if _on_terminal():
-        click.echo("\r\x1b[K", nl=False, err=True)
-    found = verdicts(spec, built, network, how.options) if with_verdicts else None
-    return Analysed(name or built.name, built, signal, found)
-
-
-def _curvature(
-    spec: api.Spec,
-    network: str | None,
-    parameters: Mapping[str, Parameter],
-    data: str,
-    weights: str | None,
-    seed: int,
-    options: Options,
-) -> Curvature:
-    from resdsl import analysis
-    from resdsl.samples import ARRAYS, read_array
-
-    pair: Data = data
-    if data.lower().endswith(ARRAYS):
-        pair = (read_array(Path(data), "inputs"), read_array(Path(data), "targets"))
-    progress = _progress("Hessian")
-    found = analysis.curvature(
-        spec, pair, network, parameters, weights=weights, seed=seed, options=options, progress=progress
-    )
-    if progress is not None:
-        click.echo("\r\x1b[K", nl=False, err=True)
-    return found
-
-
-def _progress(name: str) -> Callable[[int, int | None], None] | None:
-    """Where a measurement stands, in one line of a terminal."""
-    if not _on_terminal():
-        return None
-
-    def tell(done: int, total: int | None) -> None:
-        where = f"{done:,}" if total is None else f"{done / total:.0%}"
-        click.echo(f"\r\x1b[K{name}: {where}\r", nl=False, err=True)
-
-    return tell
-
-
-def _on_terminal() -> bool:
-    return sys.stderr is not None and sys.stderr.isatty()  # pyright: ignore[reportUnnecessaryComparison]

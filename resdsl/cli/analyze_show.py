@@ -38,10 +38,9 @@ class Out:
         with drawing():
             pass
         if self.folder is not None:
-            try:
-                self.folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise fail("unwritable", f"{self.folder} cannot be made: {error.strerror}") from None
+            above = next(path for path in (self.folder, *self.folder.absolute().parents) if path.exists())
+            if not above.is_dir():
+                raise fail("unwritable", f"{self.folder} cannot be made: {above.name} is no folder")
         if self.report is not None and not self.report.parent.is_dir():
             raise fail("unwritable", f"{self.report} cannot be written: there is no folder {self.report.parent}")
 
@@ -65,12 +64,12 @@ def show_signal(analysed: Analysed, out: Out) -> None:
     elif not sys.stdout.isatty():
         click.echo(text.plain(signal), nl=False)
     else:
-        table = _table(text.heading(signal), text.COLUMNS, text.LEFT)
+        table = _table(text.COLUMNS, text.LEFT)
         for row in text.rows(signal):
             if row.skipped:
                 table.add_row("…", f"{row.skipped:,} more")
             table.add_row(*row.cells)
-        _print(table, [text.left_out(signal), *text.remarks(signal)])
+        _print(text.heading(signal), table, [text.left_out(signal), *text.remarks(signal)])
 
 
 def show_comparison(title: str, compared: Sequence[Analysed], out: Out) -> None:
@@ -93,10 +92,10 @@ def show_comparison(title: str, compared: Sequence[Analysed], out: Out) -> None:
     elif not sys.stdout.isatty():
         click.echo(text.plain_ends(heading, named), nl=False)
     else:
-        table = _table(heading, text.ENDS, text.LEFT)
+        table = _table(text.ENDS, text.LEFT)
         for cells in text.end_cells(named):
             table.add_row(*cells)
-        _print(table, text.END_REMARKS)
+        _print(heading, table, text.END_REMARKS)
 
 
 def show_curvature(found: Curvature, *, as_json: bool) -> None:
@@ -114,10 +113,10 @@ def show_curvature(found: Curvature, *, as_json: bool) -> None:
         lines = aligned(curvature_text.HEADINGS, rows, left=("quantity",))
         click.echo("\n".join([heading, "", *lines, "", *filter(None, remarks)]))
         return
-    table = _table(heading, curvature_text.HEADINGS, ("quantity",))
+    table = _table(curvature_text.HEADINGS, ("quantity",))
     for row in rows:
         table.add_row(*row)
-    _print(table, remarks)
+    _print(heading, table, remarks)
 
 
 def _write(drawn: Sequence[Picture], html: str, out: Out) -> None:
@@ -125,6 +124,10 @@ def _write(drawn: Sequence[Picture], html: str, out: Out) -> None:
     from resdsl.figures import as_png, as_svg
 
     if out.folder is not None:
+        try:
+            out.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise fail("unwritable", f"{out.folder} cannot be made: {error.strerror}") from None
         for picture in drawn:
             write(as_png(picture.figure), str(out.folder / f"{picture.name}.png"))
             write(as_svg(picture.figure), str(out.folder / f"{picture.name}.svg"))
@@ -135,18 +138,19 @@ def _write(drawn: Sequence[Picture], html: str, out: Out) -> None:
         click.echo(f"{out.report}: {len(html.encode()) / 2**20:.1f} MiB", err=True)
 
 
-def _table(title: str, columns: Sequence[str], left: Sequence[str]) -> Table:
+def _table(columns: Sequence[str], left: Sequence[str]) -> Table:
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left")
+    table = Table()
     for name in columns:
         table.add_column(name, justify="left" if name in left else "right", overflow="fold")
     return table
 
 
-def _print(table: Table, remarks: Sequence[str]) -> None:
+def _print(heading: str, table: Table, remarks: Sequence[str]) -> None:
     from rich.console import Console
 
     console = Console(highlight=False, markup=False)
+    console.print(heading)
     console.print(table)
     console.print("\n".join(filter(None, remarks)))
