@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from resdsl.analysis.ends import Ends
-from resdsl.analysis.panels import Floats, log10, over_units, panel, titled
+from resdsl.analysis.panels import Floats, legend_below, log10, over_units, panel, titled, whole_numbers, wrapped
 from resdsl.analysis.pictures import Picture, last_length
 from resdsl.analysis.quantities import Signal
 from resdsl.analysis.sentences import Named, between, gaps, not_drawn
-from resdsl.analysis.style import GREY, look, plot, powers, room
+from resdsl.analysis.style import look, plot, powers, room
 from resdsl.analysis.text import NEGLIGIBLE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 OVERVIEW = "comparison"
 COLUMNS = 3
@@ -58,13 +59,13 @@ def comparison_pictures(named: Sequence[Named]) -> list[Picture]:
         says, note = _says(quantity, named), _note(quantity, named)
         figure, axes = panel(says, note, quantity.ylabel)
         _curves(axes, quantity, named)
-        _legend(figure, axes, 3)
+        legend_below(axes, _handles(figure), 3)
         found.append(Picture(quantity.name, says, quantity.meaning, note, figure))
     if with_lengths:
         says = _lengths_say(named)
         figure, axes = panel(says, _undrawn(named), "share of the gradient's energy")
         _length_curves(axes, named)
-        _legend(figure, axes, 3)
+        legend_below(axes, _handles(figure), 3)
         found.append(Picture("lengths", says, LENGTHS, _undrawn(named), figure))
     return found
 
@@ -78,18 +79,21 @@ def _overview(named: Sequence[Named], with_lengths: bool) -> Picture:
         titled(axes, _says(quantity, named), NARROW, 9.5)
         axes.set_ylabel(quantity.ylabel)
         _curves(axes, quantity, named)
-        if index == 1:
-            first = axes
     if with_lengths:
         axes = figure.add_subplot(2, COLUMNS, len(QUANTITIES) + 1)
         titled(axes, _lengths_say(named), NARROW, 9.5)
         axes.set_ylabel("share of the gradient's energy")
         _length_curves(axes, named)
-    _legend(figure, first, 4)
-    notes = [note for quantity in QUANTITIES if (note := _note(quantity, named))]
+    notes = " ".join(note for quantity in QUANTITIES if (note := _note(quantity, named)))
+    legend = figure.legend(
+        handles=_handles(figure), loc="outside lower center", ncols=4, fontsize=9, frameon=False, handlelength=3.2,
+        title=wrapped(notes, 170) or None, title_fontproperties={"size": 8},
+    )  # fmt: skip
+    for text in (*legend.get_texts(), legend.get_title()):
+        text.set_parse_math(False)
     says = "; ".join(_says(quantity, named) for quantity in QUANTITIES)
     meaning = f"{len(named)} networks before training, over their units: the gradient runs from right to left."
-    return Picture(OVERVIEW, says, meaning, " ".join(notes), figure)
+    return Picture(OVERVIEW, says, meaning, notes, figure)
 
 
 def _says(quantity: _Quantity, named: Sequence[Named]) -> str:
@@ -122,6 +126,7 @@ def _length_curves(axes: Axes, named: Sequence[Named]) -> None:
             shares = signal.lengths.measured[: last_length(signal.lengths)]
             plot(axes, np.arange(len(shares)), shares, name, look(index))
     axes.set_xlabel("branches passed")
+    whole_numbers(axes)
     axes.set_ylim(bottom=0)
 
 
@@ -131,18 +136,10 @@ def _undrawn(named: Sequence[Named]) -> str:
     return f"Longer ways, not drawn: {said}." if said else ""
 
 
-def _legend(figure: Figure, axes: Axes, columns: int) -> None:
-    """Of all networks, those without a line in some panel, too: by the panel where each has one, or has none anywhere."""
-    handles = {line.get_label(): line for each in figure.axes for line in each.get_lines() if not str(line.get_label()).startswith("_")}  # fmt: skip
-    if handles:
-        legend = figure.legend(
-            handles=list(handles.values()), loc="outside lower center", ncols=columns, fontsize=8.5, frameon=False,
-            labelcolor="black", handlelength=3.2,
-        )  # fmt: skip
-        for text in legend.get_texts():
-            text.set_parse_math(False)
-    else:
-        axes.text(0.5, 0.5, "nothing to draw", transform=axes.transAxes, ha="center", color=GREY)
+def _handles(figure: Figure) -> list[Line2D]:
+    """A line for each network that has one in some panel, in the order of the networks that the first panel has."""
+    lines = [line for axes in figure.axes for line in axes.get_lines() if not str(line.get_label()).startswith("_")]
+    return list({str(line.get_label()): line for line in reversed(lines)}.values())[::-1]
 
 
 def _log10(value: float) -> float:

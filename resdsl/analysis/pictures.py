@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from resdsl.analysis import sentences
-from resdsl.analysis.panels import Floats, log10, over_units, panel, spans_decades
+from resdsl.analysis.panels import Floats, legend_below, log10, over_units, panel, spans_decades, whole_numbers
 from resdsl.analysis.quantities import Lengths, Signal
 from resdsl.analysis.style import BLACK, BLUE, ORANGE, VERMILLION, Look, plot, powers, room
 from resdsl.analysis.text import NEGLIGIBLE
@@ -118,8 +118,8 @@ def _lengths(signal: Signal, lengths: Lengths) -> Picture:
     plot(axes, at[: len(predicted)], predicted, "independent units (Poisson-binomial)", Look(VERMILLION, "--", "s"))
     axes.set_xlabel("branches passed")
     axes.set_ylim(bottom=0)
-    axes.xaxis.get_major_locator().set_params(integer=True)
-    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    whole_numbers(axes)
+    legend_below(axes, axes.get_legend_handles_labels()[0], 2)
     meaning = (
         "How many branches the gradient's energy passed between the end and the first unit's input, beside what units "
         "that share nothing would give."
@@ -144,5 +144,5 @@ def _lines(
     if is_log:
         powers(axes)
     if axes.get_lines():
-        figure.legend(loc="outside lower center", ncols=3, frameon=False)
+        legend_below(axes, axes.get_legend_handles_labels()[0], 3)
     return figure

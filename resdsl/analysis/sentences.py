@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from resdsl.analysis.ends import Ends, ends
 from resdsl.analysis.quantities import Lengths, Signal
-from resdsl.linter.words import counted, power
+from resdsl.linter.words import counted, listed, power
 
 Named = tuple[str, Signal]
 """A network's name in a figure, and its signals."""
@@ -41,12 +41,11 @@ def of_ratio(signal: Signal) -> str:
 
 def of_direct(signal: Signal) -> str:
     end = ends(signal)
-    if end.log10_direct == -math.inf:
-        return "Through the shortcuts alone nothing of the gradient reaches the first unit"
-    said = f"Through the shortcuts alone {factor(end.log10_direct)} of the gradient's norm reaches the first unit"
-    if math.isnan(end.log10_expected):
-        return f"{said}; there is no closed form"
-    return f"{said}; closed form {factor(end.log10_expected)}"
+    share = "nothing" if end.log10_direct == -math.inf else factor(end.log10_direct)
+    expected = (
+        "there is no closed form" if math.isnan(end.log10_expected) else f"closed form {factor(end.log10_expected)}"
+    )
+    return f"Through the shortcuts alone {share} of the gradient's norm reaches the first unit; {expected}"
 
 
 def of_cosine(signal: Signal) -> str:
@@ -66,10 +65,11 @@ def between(named: Sequence[Named], what: str, value: Callable[[Ends], float], *
     if not known:
         return f"{what}: not known"
     shown = factor if is_log else number
-    (low, least), (high, most) = min(known), max(known)
-    if shown(low) == shown(high):
-        return f"{what}: {shown(low)}" + (" in all" if len(known) > 1 else "")
-    return f"{what}: {shown(low)} ({least}) to {shown(high)} ({most})"
+    low, high = shown(min(known)[0]), shown(max(known)[0])
+    if low == high:
+        return f"{what}: {low}" + (" in all" if len(known) > 1 else "")
+    least, most = ([name for end, name in known if shown(end) == each] for each in (low, high))
+    return f"{what}: {low} ({listed(least, 2)}) to {high} ({listed(most, 2)})"
 
 
 def gaps(label: str, values: NDArray[np.float64]) -> str:
