@@ -24,7 +24,7 @@ COMMANDS = {
     "train": "Train a network on data.",
     "evaluate": "Say what a run, an ONNX model or an engine gets wrong.",
     "export": "Write what was trained as an ONNX model or an engine, verified.",
-    "reproduce": "Train the networks of the tables of He et al. 2016.",
+    "reproduce": "Compute tables of He et al. and figures of Li et al. 2016 again.",
     "weights": "Convert weights of other libraries.",
     "completion": "Print the shell's completion script.",
 }
