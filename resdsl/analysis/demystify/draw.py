@@ -44,7 +44,7 @@ def draw(title: str, panels: Sequence[Panel]) -> Figure:
 
 def _panel(axes: Axes, panel: Panel) -> None:
     for line in panel.lines:
-        looks = look(NETS.index(line.net))
+        looks = look(NETS.index(line.net) + len(NETS) * line.second)
         plot(axes, line.at, line.values, line.name, looks)
         if line.errors:
             middle, spread = np.array(line.values), np.nan_to_num(np.array(line.errors))

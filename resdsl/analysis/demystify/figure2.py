@@ -48,6 +48,7 @@ def found(sizes: Sizes, data: Data, results: Results) -> Finding:
             [best.norm.mean for best in line],
             [best.norm.error for best in line],
             _named(line[0]),
+            second=line[0].relu is not Relu.NONE,
         )
         for line in lines
     ]

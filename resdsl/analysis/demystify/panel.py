@@ -18,7 +18,7 @@ class Scale(Enum):
 @dataclass(frozen=True, slots=True)
 class Line:
     """at, values: (n,), NaN for what is not there. errors: (n,), standard errors, drawn as a band; or nothing. net: whose line it is, as each looks
-    the same in all figures. label: its name where the network's is not meant.
+    the same in all figures. label: its name where the network's is not meant. second: a line of the same network that is to look different.
     """
 
     net: Net
@@ -26,6 +26,7 @@ class Line:
     values: Sequence[float]
     errors: Sequence[float] = ()
     label: str = ""
+    second: bool = False
 
     @property
     def name(self) -> str:
