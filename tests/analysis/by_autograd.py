@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import pytest
 import torch
 from torch import Tensor, nn
 
+from resdsl.analysis import waves
 from resdsl.analysis.batch_statistics import fix_statistics, recorded_statistics
 from resdsl.analysis.parts import Part, parts_of
 from resdsl.analysis.propagation import Walk, Waves
@@ -69,15 +71,19 @@ def seen(module: nn.Module, x: Tensor, units: Sequence[str], detached: Sequence[
 
 
 def walked_back(parts: Sequence[Part], x: Tensor, sent: Tensor) -> tuple[Tensor, Waves]:
-    """What the measurement's own walk makes of x, and what it brings back of `sent`, a gradient at the end, to x."""
-    with torch.random.fork_rng(devices=[]):
+    """What the measurement's own walk makes of x, and what it brings back of `sent`, a gradient at the end, to x.
+
+    No path length is left out of it, however little it holds.
+    """
+    with torch.random.fork_rng(devices=[]), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(waves, "SMALL", 0.0)
         walk = Walk(parts, 0, None)
         with torch.no_grad():
             result = walk.forward(parts, x)
         start = Wave.of(sent)
         # rows of norm 1, as in measure()
-        waves = Waves(start, start, Stack(start.tensor[None], 0, start.log10), START, DirectTerm())
-        return result, walk.backward(parts, waves)
+        back = Waves(start, start, Stack(start.tensor[None], 0, start.log10), START, DirectTerm())
+        return result, walk.backward(parts, back)
 
 
 def full(wave: Wave) -> Tensor:
