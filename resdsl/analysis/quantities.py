@@ -43,7 +43,8 @@ class Lengths:
     measured: (k,), the share of the gradient's energy, its summed squares, that passed 0, 1, … k - 1 branches; paths of all lengths
     count as orthogonal, so the shares add up to 1. predicted: (k,), for independent units, each passed with the probability
     a / (s + a), a and s the energies that the unit's branch and shortcut hand back (a Poisson-binomial distribution). rest: the
-    share of the measured energy that was left out because it lies beyond k, at most.
+    shares of the measured energy that were left out at either end, added up over units as they stood there; paths that add up
+    in phase would have made some thousand times as much of them.
     """
 
     measured: Floats

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-SMALL = 1e-8
+SMALL = 1e-10
 """Lengths with less of the energy than this are left out at either end."""
 FAR = 3
 """Powers of ten by which a stack's norm may leave 1."""
@@ -97,7 +97,8 @@ def _energies(rows: Tensor) -> NDArray[np.float64]:
 
 def energy(tensor: Tensor) -> float:
     """The sum of squares."""
-    return float(torch.linalg.vector_norm(tensor, dtype=torch.float64)) ** 2
+    norm = float(torch.linalg.vector_norm(tensor, dtype=torch.float64))
+    return norm * norm  # infinite where `**` would raise
 
 
 def back(output: Tensor, source: Tensor, rows: Tensor) -> Tensor:
