@@ -106,6 +106,7 @@ def test_files(folder: Path) -> None:
     assert "a/pictures: signal, ratio" in result.stderr
 
 
+@pytest.mark.slow
 def test_networks_of_one_spec_side_by_side(folder: Path) -> None:
     arguments = (
         "--compare",
@@ -125,7 +126,7 @@ def test_networks_of_one_spec_side_by_side(folder: Path) -> None:
     assert ends["plain"]["log10_direct"] is None
     assert ends["plain"]["mean_length"] == pytest.approx(6)
     assert ends["halved"]["log10_direct"] < ends["clean"]["log10_direct"]
-    assert ends["clean"] == pytest.approx(ends["clean"])
+    assert ends["clean"]["mean_length"] < ends["halved"]["mean_length"] < 6
     result = analyze(*arguments, "-o", "pictures", "--report", "page.html")
     assert [line.split()[0] for line in result.stdout.splitlines()[2:6]] == ["network", "clean", "halved", "plain"]
     assert (folder / "pictures" / "comparison.svg").is_file()
