@@ -45,7 +45,7 @@ def signal_report(analysed: Analysed) -> str:
     """Of one network. Inside `drawing`."""
     signal = analysed.signal
     drawn = pictures(signal)
-    remarks = [text.left_out(signal).replace(" --json has all.", " The JSON has all."), *text.remarks(signal)]
+    remarks = [text.left_out(signal), *text.remarks(signal)]
     end = ends(signal)
     cards = [
         (f"{len(signal.units):,}", "units"),

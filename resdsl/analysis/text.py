@@ -125,7 +125,7 @@ def remarks(signal: Signal) -> list[str]:
 def left_out(signal: Signal) -> str:
     """Of the units without a row; empty if there are none."""
     rest = len(signal.units) - len(shown(signal))
-    return f"{counted(rest, 'unit')} left out; --json has all." if rest else ""
+    return f"{counted(rest, 'unit')} left out: `--json` has all." if rest else ""
 
 
 def plain(signal: Signal) -> str:

@@ -27,7 +27,7 @@ def test_deep_networks_are_thinned_and_it_is_said() -> None:
     for start in (0, 111, 222):
         assert {start, start + 1, start + 110} <= set(which)
     assert len(which) == 21
-    assert left_out(signal) == "312 units left out; --json has all."
+    assert left_out(signal) == "312 units left out: `--json` has all."
     skipped = [row.skipped for row in rows(signal)]
     assert sum(skipped) == 312
     assert left_out(made_up()) == ""
