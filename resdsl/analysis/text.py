@@ -109,7 +109,7 @@ def remarks(signal: Signal) -> list[str]:
     ]
     if signal.lengths is not None:
         lengths = signal.lengths
-        beyond = f"; at most {number(lengths.rest)} of its energy is not in this" if lengths.rest > NEGLIGIBLE else ""
+        beyond = f"; shares of {number(lengths.rest)} in all were left out" if lengths.rest > NEGLIGIBLE else ""
         said.append(
             f"The gradient passes {number(lengths.mean)} branches on average, {number(lengths.predicted_mean)} if units were "
             f"independent{beyond}."
