@@ -60,7 +60,7 @@ def mid_found(sizes: Sizes, data: Data, results: Results) -> Finding:
 
 def _said(training: Training) -> str:
     rates = training.rates
-    return f"{training.epochs:,} epochs with each of {len(rates)} learning rates from {rates[0]:g} to {rates[-1]:g}"
+    return f"{training.epochs:,} epochs with each of {len(rates)} learning rates from {rates[0]:.2g} to {rates[-1]:.2g}"
 
 
 def _cells(lines: Sequence[Sequence[Best]]) -> tuple[tuple[Cell, ...], ...]:
@@ -91,5 +91,5 @@ def _third_order(lines: Sequence[Sequence[Best]]) -> list[str]:
     if not larger.loss.mean < small.loss.mean:
         return [f"{ends} A larger start does not help here."]
     return [
-        f"Does not follow: that three layers under a shortcut cannot train. {ends} What is hard is to leave the flat start."
+        f"Does not follow: that three layers under a shortcut cannot train. {ends} Most of what holds them back is the flat start."
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from itertools import pairwise
 from typing import assert_never
@@ -72,7 +73,7 @@ def _course(net: Net, start: Tensor, of: Statistics, sizes: Sizes) -> Course:
         gradients=tuple(float(gradient(loss, each).norm()) for each in weights),
         largest=tuple(each.largest for each in spectra),
         percentile10=tuple(each.percentile10 or None for each in spectra),
-        index=tuple(each.index or 0.0 for each in spectra),
+        index=tuple(math.nan if each.index is None else each.index for each in spectra),
     )
 
 

@@ -20,7 +20,7 @@ SIZE = (7.2, 4.2)
 """In inches."""
 FEW_DECADES = 2.5
 """A logarithmic axis that spans fewer has ticks at 1, 2 and 5."""
-COLUMNS = 4
+COLUMNS = 3
 """Of the legend."""
 
 
