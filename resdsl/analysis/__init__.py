@@ -48,7 +48,7 @@ def signal(
     weights: str | os.PathLike[str] | Mapping[str, NDArray[np.generic]] | None = None,
     seed: int = 0,
     inputs: NDArray[np.floating] | None = None,
-    samples: int = 16,
+    samples: int | None = None,
     precision: str = "fp32",
     lengths: bool = True,
     options: Options | None = None,
@@ -58,7 +58,7 @@ def signal(
 
     spec, network, parameters, options: as `resdsl.build` takes them. weights: a .safetensors file, a PyTorch checkpoint,
     `random-calibrated`, `initial`, or arrays by name; by default the spec's initialisation from `seed`. inputs: (samples, *input), floating-point;
-    by default `samples` standard normal ones from `seed`. precision: `fp32` or `fp64`, of all that is computed. lengths: whether the
+    by default `samples` standard normal ones from `seed`, 8 images or 256 vectors. precision: `fp32` or `fp64`, of all that is computed. lengths: whether the
     path lengths of the gradient are measured, which costs most of the time in deep networks. progress: called with the units that are done and
     how many there are to do.
 

@@ -15,6 +15,9 @@ from resdsl.samples import given_samples
 from resdsl.weights import INITIAL, network_weights
 
 Weights = Mapping[str, NDArray[np.float32]]
+IMAGES, VECTORS = 8, 256
+"""How many are measured: an image has thousands of positions to average over, and a vector one."""
+
 WeightsSource = str | os.PathLike[str] | Mapping[str, NDArray[np.generic]] | None
 
 
@@ -31,15 +34,17 @@ def weights_of(network: Network, source: WeightsSource, seed: int) -> tuple[Weig
             return weights, "arrays"
 
 
-def inputs_of(network: Network, given: NDArray[np.floating] | None, samples: int, seed: int) -> NDArray[np.float32]:
-    """The samples that are given, or standard normal ones. Raises SpecError for another shape, and for what is not finite."""
+def inputs_of(
+    network: Network, given: NDArray[np.floating] | None, samples: int | None, seed: int
+) -> NDArray[np.float32]:
+    """The samples that are given, or standard normal ones, IMAGES or VECTORS if not said how many. Raises SpecError for another shape, and for what is not finite."""
     if given is not None:
         return given_samples(given, network.input, "the input")
-    if samples < 1:
+    if samples is not None and samples < 1:
         raise fail("unsupported-option", f"{samples} samples are none", help="give 1 or more, 2 for the cosine")
     match network.input:
         case Image(channels, height, width):
-            shape = (channels, height, width)
+            shape, usual = (channels, height, width), IMAGES
         case Vector(features):
-            shape = (features,)
-    return np.random.default_rng(seed).standard_normal((samples, *shape), np.float32)
+            shape, usual = (features,), VECTORS
+    return np.random.default_rng(seed).standard_normal((samples or usual, *shape), np.float32)

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 PRECISIONS = ("fp32", "fp64")
 SETS = ("table1", "table2", "plain")
 """Names of resdsl.analysis.comparison.SETS, which loads training."""
-SAMPLES = 16
 ABOUT_SIGNALS = (
     "comparing", "layers", "input", "mean", "std", "samples", "precision", "no_lengths", "folder", "report",
 )  # fmt: skip
@@ -36,7 +35,7 @@ ABOUT_SIGNALS = (
 @click.option("--compare", "comparing", is_flag=True, help="Several networks side by side: SPEC or SPEC:NETWORK each, several --network of one SPEC, or table1, table2 or plain.")  # fmt: skip
 @click.option("--depth", "layers", type=click.IntRange(1), metavar="LAYERS", help="Of the networks of table1, table2 and plain.  [default: 110]")  # fmt: skip
 @click.option("--input", "input", metavar="PATH", help="Inputs: a .npy, .npz or .safetensors file, an image, or a folder of either.  [default: random ones]")  # fmt: skip
-@click.option("--samples", type=click.IntRange(1, 1024), default=SAMPLES, show_default=True, help="How many random inputs, or of those in PATH at most.")  # fmt: skip
+@click.option("--samples", type=click.IntRange(1, 1024), help="How many random inputs, or of those in PATH at most.  [default: 8 images or 256 vectors]")  # fmt: skip
 @click.option("--precision", type=click.Choice(PRECISIONS), default=PRECISIONS[0], show_default=True, help="Of all that is computed.")  # fmt: skip
 @click.option(
     "--no-lengths", is_flag=True, help="Leave out the path lengths of the gradient, which take most of the time."
@@ -59,7 +58,7 @@ def command(
     comparing: bool,
     layers: int | None,
     input: str | None,
-    samples: int,
+    samples: int | None,
     precision: str,
     no_lengths: bool,
     curving: bool,

@@ -31,7 +31,7 @@ class How:
     input: str | None
     mean: Numbers
     std: Numbers
-    samples: int
+    samples: int | None
     precision: str
     lengths: bool
     options: Options
