@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from resdsl.analysis.curvature_result import Method, Prediction
+from resdsl.analysis.curvature_result import Prediction
+from resdsl.analysis.interior import Estimate, Interior
 from resdsl.analysis.network_loss import has
+from resdsl.analysis.quadrature import PROBES, STEPS
 from resdsl.analysis.spectrum import Spectrum
 from resdsl.network import operators as op
 from resdsl.network.network import Network
@@ -15,21 +17,18 @@ from resdsl.theory.theorem2 import AtZero
 
 
 def remarks(
-    network: Network, kind: NShortcut | None, method: Method, found: Spectrum, prediction: Prediction | None
+    network: Network, kind: NShortcut | None, found: Spectrum, estimates: Interior | None, prediction: Prediction | None
 ) -> tuple[str, ...]:
-    return tuple(_remarks(network, kind, method, found, prediction))
+    return tuple(_remarks(network, kind, found, estimates, prediction))
 
 
 def _remarks(
-    network: Network, kind: NShortcut | None, method: Method, found: Spectrum, prediction: Prediction | None
+    network: Network, kind: NShortcut | None, found: Spectrum, estimates: Interior | None, prediction: Prediction | None
 ) -> Iterator[str]:
     if found.largest == 0:
         yield "The Hessian is zero: to second order the loss is flat, or straight, and there is no condition number."
-    elif method is Method.LANCZOS:
-        yield (
-            "The 10th percentile, the condition numbers and the index lie inside the spectrum, of which Lanczos finds the ends: "
-            "they are not known."
-        )
+    elif estimates is not None:
+        yield from _of_estimates(estimates, found.largest)
     elif found.zeros:
         yield f"{found.zeros:,} eigenvalues cannot be told from 0, and nothing is divided by them."
     if prediction is not None:
@@ -40,6 +39,29 @@ def _remarks(
         yield "ReLU has no second derivative at its kink, and there counts as flat; elsewhere the Hessian is that of the linear piece."
     if has(network, op.BatchNorm):
         yield "Batch norms use the statistics of all samples at once, and the Hessian includes how these change."
+
+
+def _of_estimates(estimates: Interior, largest: float) -> Iterator[str]:
+    """Why there is no number is said here, and nowhere else."""
+    yield (
+        f"What is about is estimated from {PROBES} random probes of {STEPS} Lanczos steps; the error is the standard error over the probes, "
+        "and what the last quarter of the steps changed. The smallest eigenvalue is not known."
+    )
+    if estimates.zeros.value:
+        yield f"{_percent(estimates.zeros)} of the eigenvalues cannot be told from 0, and nothing is divided by them."
+    if estimates.percentile10 is None and estimates.percentile10_below == 0:
+        yield "The 10th percentile is one of these, so there is no condition number."
+    elif estimates.percentile10 is None:
+        yield (
+            f"The 10th percentile is too near 0 to be resolved: it is below about {estimates.percentile10_below:.2g}, so that the condition number is "
+            f"above about {largest / estimates.percentile10_below:.2g}."
+        )
+    if estimates.index is None:
+        yield "The share of eigenvalues below 0 is not resolved: too many are nearer to 0 than the steps tell apart."
+
+
+def _percent(share: Estimate) -> str:
+    return f"About {100 * share.value:.2g} % (standard error {100 * share.error:.1g})"
 
 
 def _of_prediction(prediction: Prediction) -> Iterator[str]:

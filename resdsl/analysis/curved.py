@@ -1,4 +1,4 @@
-"""The curvature of a network's squared loss: the whole spectrum of small ones, both ends of that of large ones."""
+"""The curvature of a network's squared loss: the whole spectrum of small ones; both ends, and estimates between, of large ones."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from resdsl.analysis.curvature_remarks import remarks
 from resdsl.analysis.curvature_result import Curvature, Method, Prediction
 from resdsl.analysis.given import WeightsSource, weights_of
 from resdsl.analysis.hessian import exact_hessian, hessian_product
+from resdsl.analysis.interior import Interior, interior
 from resdsl.analysis.lanczos import ends
 from resdsl.analysis.network_loss import NetworkLoss, network_loss
 from resdsl.analysis.regression import Data, Regression, regression
@@ -45,7 +46,7 @@ def measure_curvature(
         raise fail("not-finite", message, help="smaller weights: `init xavier(gain = 0.1)`, or norms")
     size = len(loss.start)
     method = Method.EXACT if size <= EXACT_UP_TO else Method.LANCZOS
-    eigenvalues, found = _all(loss, progress) if method is Method.EXACT else _ends(loss, seed, progress)
+    eigenvalues, found, estimates = _all(loss, progress) if method is Method.EXACT else _parts(loss, seed, progress)
     prediction = None if kind is None else _prediction(kind, samples, here=not loss.start.any())
     return Curvature(
         network.name,
@@ -59,30 +60,37 @@ def measure_curvature(
         float(gradient.norm()),
         eigenvalues,
         found,
+        estimates,
         prediction,
-        remarks(network, kind, method, found, prediction),
+        remarks(network, kind, found, estimates, prediction),
     )
 
 
-def _all(loss: NetworkLoss, progress: Progress | None) -> tuple[NDArray[np.float64], Spectrum]:
+def _all(loss: NetworkLoss, progress: Progress | None) -> tuple[NDArray[np.float64], Spectrum, None]:
     hessian = exact_hessian(loss, loss.start, rows=loss.rows(), progress=progress).numpy()
     eigenvalues = np.linalg.eigvalsh(_finite(hessian))
-    return eigenvalues, spectrum(eigenvalues)
+    return eigenvalues, spectrum(eigenvalues), None
 
 
-def _ends(loss: NetworkLoss, seed: int, progress: Progress | None) -> tuple[NDArray[np.float64], Spectrum]:
-    """What lies between the ends is not known, unless all of it is 0."""
-    product = hessian_product(loss, loss.start)
-    lowest, highest = ends(
-        lambda vector: _finite(product(torch.from_numpy(vector)).numpy()),
-        len(loss.start),
-        seed,
-        None if progress is None else lambda done: progress(done, None),
-    )
-    eigenvalues = np.array([lowest, highest])
+def _parts(
+    loss: NetworkLoss, seed: int, progress: Progress | None
+) -> tuple[NDArray[np.float64], Spectrum, Interior | None]:
+    """The ends are found, what lies between is estimated; unless all of it is 0."""
+    product, size, done = hessian_product(loss, loss.start), len(loss.start), 0
+
+    def counted(vector: NDArray[np.float64]) -> NDArray[np.float64]:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(done, None)
+        return _finite(product(torch.from_numpy(vector)).numpy())
+
+    eigenvalues = np.array(ends(counted, size, seed))
     if not eigenvalues.any():
-        return eigenvalues, spectrum(np.zeros(len(loss.start)))
-    return eigenvalues, Spectrum(float(np.abs(eigenvalues).max()), None, None, None, None, None, None)
+        return eigenvalues, spectrum(np.zeros(size)), None
+    largest = float(np.abs(eigenvalues).max())
+    found = Spectrum(largest, None, None, None, None, None, None)
+    return eigenvalues, found, interior(counted, size, largest, seed)
 
 
 def _finite(derivatives: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -19,12 +19,12 @@ VECTORS = 40
 """Of the parameters' length, kept at once."""
 
 
-def ends(product: Product, size: int, seed: int, progress: Callable[[int], None] | None = None) -> tuple[float, float]:
+def ends(product: Product, size: int, seed: int) -> tuple[float, float]:
     """The lowest and the highest eigenvalue of a symmetric matrix (size, size), from v -> A v on vectors (size,).
 
     Lanczos resolves the ends of a spectrum, how often an eigenvalue occurs it does not see, and what lies between it sees last.
     Power iteration would not do: where lowest and highest differ in sign alone it finds neither. A matrix that takes a
-    random vector to zero is zero. progress: is told how many products there were. Raises SpecError without scipy.
+    random vector to zero is zero. Raises SpecError without scipy.
     """
     try:
         from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
@@ -40,8 +40,6 @@ def ends(product: Product, size: int, seed: int, progress: Callable[[int], None]
     def counted(vector: Floats) -> Floats:
         nonlocal done
         done += 1
-        if progress is not None:
-            progress(done)
         return product(vector.ravel())
 
     if not counted(start).any():

@@ -15,8 +15,8 @@ SAMPLES = (np.array([[1.0, 0], [0, 2]]), np.array([[0.0, 0], [0, -2]]))
 """M = [[0.5, 0], [0, 4]], worked out by hand in the tests of Theorem 2."""
 
 
-def _measured(n: int = 2, start: str = "zero") -> Curvature:
-    parameters = {"n": n, "units": 3, "width": 2, "start": start}
+def _measured(n: int = 2, start: str = "zero", units: int = 3) -> Curvature:
+    parameters = {"n": n, "units": units, "width": 2, "start": start}
     return measure_curvature(build("std/n_shortcut", "shortcut2", parameters), None, SAMPLES)
 
 
@@ -59,10 +59,31 @@ def test_document_is_json_with_null_for_what_does_not_exist() -> None:
     assert found["prediction"]["here"] is True
 
 
-def test_what_lanczos_does_not_find_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_estimates_are_called_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of the absolute eigenvalues are 0.5, so all probes agree on the percentile; on the share below 0 they do not."""
     monkeypatch.setattr(curved, "EXACT_UP_TO", 3)
-    found = _measured()
-    assert heading(found).endswith("the ends of the spectrum, by Lanczos")
+    found = _measured(units=50)
+    assert heading(found).endswith("; the ends of the spectrum and estimates between, by Lanczos")
     cells = {name: measured for name, measured, _ in rows(found)}
-    assert (cells["largest |eigenvalue|"], cells["10th percentile"], cells["share below 0"]) == ("4", "–", "–")
+    assert cells["largest |eigenvalue|"] == "4"
+    assert cells["smallest |eigenvalue|"] == cells["largest / smallest"] == cells["eigenvalues that are 0"] == "–"
+    assert cells["10th percentile"].startswith("about 0.5 ± ")
+    assert cells["largest / 10th percentile"].startswith("about 8 ± ")
+    assert cells["share below 0"].startswith("about 0.")
+    estimates = json.loads(json.dumps(document(found), allow_nan=False))["estimates"]
+    assert estimates["percentile10"]["value"] == pytest.approx(0.5)
+    assert 0 < estimates["index"]["error"] < 0.05
     assert json.loads(json.dumps(document(found)))["spectrum"]["percentile10"] is None
+    assert any("stimated from 10 random probes of 80 Lanczos steps" in remark for remark in found.remarks)
+
+
+def test_what_is_not_resolved_has_a_reason_and_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(curved, "EXACT_UP_TO", 3)
+    network = build("std/n_shortcut", "shortcut2", {"units": 4, "width": 10, "start": "xavier"})
+    found = measure_curvature(network, None, "digits")
+    cells = {name: measured for name, measured, _ in rows(found)}
+    assert cells["10th percentile"] == cells["largest / 10th percentile"] == "–"
+    assert found.estimates is not None
+    least = found.spectrum.largest / found.estimates.percentile10_below
+    assert any(f"condition number is above about {least:.2g}." in remark for remark in found.remarks)
+    assert json.loads(json.dumps(document(found)))["estimates"]["condition"] is None

@@ -151,9 +151,12 @@ def test_lanczos_finds_the_ends_of_the_exact_spectrum(monkeypatch: pytest.Monkey
     ends = exact.eigenvalues[[0, -1]]
     np.testing.assert_allclose(found.eigenvalues, ends, atol=1e-6 * np.abs(ends).max())
     assert found.spectrum.condition is found.spectrum.index is None
+    assert exact.estimates is None
+    assert found.estimates is not None
     assert told[-1] == (len(told), None)
 
 
+@pytest.mark.slow
 def test_large_network_goes_to_lanczos_and_still_has_its_prediction() -> None:
     found = measure_curvature(_network(units=40, width=8), None, _samples(8))
     assert (found.parameters, found.method) == (5120, Method.LANCZOS)
@@ -163,10 +166,32 @@ def test_large_network_goes_to_lanczos_and_still_has_its_prediction() -> None:
     np.testing.assert_allclose(found.eigenvalues, [-largest, largest], rtol=1e-6)
 
 
+@pytest.mark.slow
+def test_estimates_beside_theory_at_32_units() -> None:
+    """Each of ten singular values has a tenth of the 6,400 eigenvalues: the percentile stands on the step from the lowest to the next."""
+    found = measure_curvature(_network(units=32, width=10), None, "digits")
+    assert (found.parameters, found.method) == (6400, Method.LANCZOS)
+    assert found.estimates is not None
+    assert found.prediction is not None
+    theory, estimates = found.prediction.spectrum, found.estimates
+    assert theory is not None
+    assert estimates.percentile10 is not None
+    assert estimates.condition is not None
+    assert estimates.index is not None
+    assert theory.percentile10 is not None
+    assert theory.condition == pytest.approx(1.4583, abs=5e-5)
+    assert abs(estimates.percentile10.value - theory.percentile10) < 4 * estimates.percentile10.error < 0.05
+    assert abs(estimates.condition.value - theory.condition) < 4 * estimates.condition.error < 0.08
+    assert abs(estimates.index.value - 0.5) < 4 * estimates.index.error < 0.02
+    lowest, second = found.prediction.at_zero.singular_values[[-1, -2]]
+    assert lowest - 1e-9 <= estimates.percentile10.value <= second + 1e-9
+
+
 def test_large_flat_network_is_zero_to_lanczos() -> None:
     found = measure_curvature(_network(n=3, units=30, width=8), None, _samples(8))
     assert found.method is Method.LANCZOS
     assert (found.spectrum.largest, found.spectrum.index, found.spectrum.zeros) == (0, 0, 5760)
+    assert found.estimates is None
 
 
 def test_batch_norms_are_differentiated_with_the_statistics_of_all_samples() -> None:
