@@ -19,19 +19,22 @@ from resdsl.network.types import Image, Vector
 from resdsl.spec import build
 from resdsl.targets.torch_module import torch_module
 from tests.analysis.by_parts import walked
-from tests.networks import Case, all_networks
+from tests.networks import Case, all_networks, is_big
 from tests.passes.random_specs import texts
 
 
 def shortened(network: Network) -> Network:
-    """At most two units of each form: every kind of part, and not the depth."""
-    return replace(network, stages=tuple(tuple(map(_short, stage)) for stage in network.stages))
+    """At most two units of each form, or one where they are large: every kind of part, and not the depth."""
+    most = 1 if is_big(network) else 2
+    return replace(network, stages=tuple(tuple(_short(each, most) for each in stage) for stage in network.stages))
 
 
-def _short(element: op.Element) -> op.Element:
+def _short(element: op.Element, most: int) -> op.Element:
     if not isinstance(element, op.Units):
         return element
-    return op.Units(tuple(run if varies(run.unit) else replace(run, count=min(run.count, 2)) for run in element.runs))
+    return op.Units(
+        tuple(run if varies(run.unit) else replace(run, count=min(run.count, most)) for run in element.runs)
+    )
 
 
 def sample(network: Network, count: int = 2) -> Tensor:
