@@ -373,6 +373,23 @@ def test_an_infinite_branch_is_said_where_what_follows_hides_it() -> None:
         measured(build(text), double=False)
 
 
+def test_nan_names_the_unit_where_it_begins_and_in_weights_the_tensor() -> None:
+    network = small("resnet110")
+    weights = dict(initial_weights(network))
+    weights["stage2.1.conv2.weight"] = np.full_like(weights["stage2.1.conv2.weight"], np.nan)
+    with pytest.raises(SpecError, match=r"not finite from stage2\.1 on"):
+        measure(network, weights, random_inputs(network))
+    with pytest.raises(SpecError, match=r"stage2\.1\.conv2\.weight .* NaN"):
+        signal("std/resnet110", "resnet110", SMALL, weights=weights)
+
+
+def test_inputs_of_another_shape_or_not_finite_are_refused() -> None:
+    with pytest.raises(SpecError):
+        signal("std/resnet110", "resnet110", SMALL, inputs=np.zeros((2, 3, 9, 9), np.float32))
+    with pytest.raises(SpecError):
+        signal("std/resnet110", "resnet110", SMALL, inputs=np.full((2, 3, 8, 8), np.inf, np.float32))
+
+
 def test_a_network_without_units_is_refused() -> None:
     with pytest.raises(SpecError, match="plain has no units"):
         signal("resnet 1\nnetwork plain { input 4 stem linear(4) head relu }")
