@@ -21,6 +21,8 @@ CLI = "from click.testing import CliRunner; from resdsl.cli import main; result 
         (f"import resdsl; resdsl.compile({SPEC!r}, 'onnx')", ["torch", "jsonschema"]),
         (f"import resdsl; resdsl.compile({SPEC!r}, 'onnx', weights='random-calibrated')", ["torch"]),
         (f"import resdsl; resdsl.compile({SPEC!r}, 'torch')", ["torch", "onnx", "numpy"]),
+        ("import resdsl.analysis", ["torch", "onnx", "numpy", "matplotlib", "scipy", "jsonschema"]),
+        (CLI.format(["analyze", "--help"]), ["torch", "onnx", "numpy", "matplotlib", "rich"]),
         (CLI.format(["check", SPEC]), ["torch", "onnx", "numpy", "rich", "jsonschema"]),
         (CLI.format(["lint", SPEC]), ["torch", "onnx", "numpy", "rich"]),
         (CLI.format(["rules"]), ["torch", "onnx", "numpy", "rich", "jsonschema"]),

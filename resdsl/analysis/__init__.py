@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from resdsl.analysis.curvature_result import Curvature, Method, Prediction
+    from resdsl.analysis.hessian.interior import Estimate, Interior
+    from resdsl.analysis.hessian.regression import Data
+    from resdsl.analysis.hessian.result import Curvature, Method, Prediction
+    from resdsl.analysis.hessian.spectrum import Spectrum
     from resdsl.analysis.quantities import Gains, Lengths, Moments, Signal
-    from resdsl.analysis.regression import Data
-    from resdsl.analysis.spectrum import Spectrum
 
 PRECISIONS = ("fp32", "fp64")
 RESULTS = {
@@ -32,10 +33,12 @@ RESULTS = {
     "Moments": "quantities",
     "Gains": "quantities",
     "Lengths": "quantities",
-    "Curvature": "curvature_result",
-    "Method": "curvature_result",
-    "Prediction": "curvature_result",
-    "Spectrum": "spectrum",
+    "Curvature": "hessian.result",
+    "Method": "hessian.result",
+    "Prediction": "hessian.result",
+    "Interior": "hessian.interior",
+    "Estimate": "hessian.interior",
+    "Spectrum": "hessian.spectrum",
 }
 """The module of each type of a result."""
 
@@ -96,16 +99,16 @@ def curvature(
 ) -> Curvature:
     """How the squared loss of a network curves at its weights: the spectrum of its Hessian, beside what Theorem 2 of Li et al. 2016 says.
 
-    Needs `resdsl[train]`. All eigenvalues up to 5,000 parameters, both ends of the spectrum beyond. spec, network, parameters, options, weights,
-    seed: as `signal` takes them. data: `digits`, or inputs (m, *input) and targets (m, *output). progress: called with what is done, and of how much,
-    None where that is not known.
+    Needs `resdsl[train]`. All eigenvalues up to 5,000 parameters, both ends of the spectrum, and estimates of what lies between, beyond.
+    spec, network, parameters, options, weights, seed: as `signal` takes them. data: `digits`, or inputs (m, *input) and targets (m, *output).
+    progress: called with what is done, and of how much, None where that is not known.
 
     Raises SpecError for a spec that cannot be built, a network with dropout or without parameters, data of another shape, NaN or infinity in
     weights, data or loss, and libraries that are not installed.
     """
     built = build(spec, network, parameters, options=options)
     try:
-        from resdsl.analysis.curved import measure_curvature
+        from resdsl.analysis.hessian.measure import measure_curvature
     except ModuleNotFoundError as error:
         if error.name not in ("torch", "scipy", "sklearn"):
             raise
@@ -122,7 +125,9 @@ def __getattr__(name: str) -> object:
 
 __all__ = [
     "Curvature",
+    "Estimate",
     "Gains",
+    "Interior",
     "Lengths",
     "Method",
     "Moments",

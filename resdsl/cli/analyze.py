@@ -20,11 +20,11 @@ from resdsl.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from resdsl.analysis.comparison import Subject
+    from resdsl.analysis.report.comparison import Subject
 
 PRECISIONS = ("fp32", "fp64")
 SETS = ("table1", "table2", "plain")
-"""Names of resdsl.analysis.comparison.SETS, which loads training."""
+"""Names of resdsl.analysis.report.comparison.SETS, which loads training."""
 ABOUT_SIGNALS = (
     "comparing", "layers", "input", "mean", "std", "samples", "precision", "no_lengths", "folder", "report",
 )  # fmt: skip
@@ -121,7 +121,7 @@ def command(
             found = analysed(read_spec(first), network, given, "", how, with_verdicts=report is not None)
             show_signal(found, out)
             return
-        from resdsl.analysis.comparison import distinct, set_title, subjects_of
+        from resdsl.analysis.report.comparison import distinct, set_title, subjects_of
 
         subjects = subjects_of(first, layers) if is_set else distinct(_subjects(specs, networks, given))
         if len(subjects) < 2:
@@ -137,7 +137,7 @@ def command(
 
 
 def _subjects(specs: tuple[str, ...], networks: tuple[str, ...], parameters: dict[str, str]) -> list[Subject]:
-    from resdsl.analysis.comparison import Subject, named_subject
+    from resdsl.analysis.report.comparison import Subject, named_subject
 
     if networks:
         spec, *others = specs

@@ -17,9 +17,9 @@ from resdsl.diagnostics import noting
 from resdsl.spec import Options, Parameter
 
 if TYPE_CHECKING:
-    from resdsl.analysis.curvature_result import Curvature
-    from resdsl.analysis.regression import Data
-    from resdsl.analysis.report import Analysed
+    from resdsl.analysis.hessian.regression import Data
+    from resdsl.analysis.hessian.result import Curvature
+    from resdsl.analysis.report.analysed import Analysed
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,8 @@ def analysed(
     with_verdicts: bool,
 ) -> Analysed:
     from resdsl import analysis
-    from resdsl.analysis.report import Analysed
-    from resdsl.analysis.verdicts import verdicts
+    from resdsl.analysis.report.analysed import Analysed
+    from resdsl.analysis.report.verdicts import verdicts
 
     with noting(f"of {name}") if name else nullcontext():
         built = api.build(spec, network, parameters, options=how.options)

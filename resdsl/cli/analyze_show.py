@@ -16,9 +16,9 @@ from resdsl.writing import write
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from resdsl.analysis.curvature_result import Curvature
-    from resdsl.analysis.pictures import Picture
-    from resdsl.analysis.report import Analysed
+    from resdsl.analysis.hessian.result import Curvature
+    from resdsl.analysis.report.analysed import Analysed
+    from resdsl.analysis.report.pictures import Picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +46,13 @@ class Out:
 
 
 def show_signal(analysed: Analysed, out: Out) -> None:
-    from resdsl.analysis import text
-    from resdsl.analysis.document import signal_document, written
+    from resdsl.analysis.report import text
+    from resdsl.analysis.report.document import signal_document, written
 
     signal = analysed.signal
     if out.folder is not None or out.report is not None:
-        from resdsl.analysis.pictures import pictures
-        from resdsl.analysis.report import signal_report
+        from resdsl.analysis.report.analysed import signal_report
+        from resdsl.analysis.report.pictures import pictures
         from resdsl.figures import drawing
 
         with drawing():
@@ -73,13 +73,13 @@ def show_signal(analysed: Analysed, out: Out) -> None:
 
 
 def show_comparison(title: str, compared: Sequence[Analysed], out: Out) -> None:
-    from resdsl.analysis import text
-    from resdsl.analysis.document import comparison_document, written
+    from resdsl.analysis.report import text
+    from resdsl.analysis.report.document import comparison_document, written
 
     named = [(each.name, each.signal) for each in compared]
     if out.folder is not None or out.report is not None:
-        from resdsl.analysis.comparison_pictures import comparison_pictures
-        from resdsl.analysis.report import comparison_report
+        from resdsl.analysis.report.analysed import comparison_report
+        from resdsl.analysis.report.comparison_pictures import comparison_pictures
         from resdsl.figures import drawing
 
         with drawing():
@@ -99,9 +99,9 @@ def show_comparison(title: str, compared: Sequence[Analysed], out: Out) -> None:
 
 
 def show_curvature(found: Curvature, *, as_json: bool) -> None:
-    from resdsl.analysis import curvature_text
-    from resdsl.analysis.document import written
-    from resdsl.analysis.text import aligned
+    from resdsl.analysis.hessian import text as curvature_text
+    from resdsl.analysis.report.document import written
+    from resdsl.analysis.report.text import aligned
 
     if as_json:
         click.echo(written(curvature_text.document(found)), nl=False)

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from jsonschema import Draft202012Validator
 
-from resdsl.analysis.comparison import SETS
+from resdsl.analysis.report.comparison import SETS
 from resdsl.cli import analyze as cli
 from resdsl.cli import main
 

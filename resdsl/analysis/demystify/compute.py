@@ -18,7 +18,7 @@ from resdsl.analysis.demystify.loss import Samples, Statistics, linear_loss, sam
 from resdsl.analysis.demystify.nets import Net, Relu, initial, outputs
 from resdsl.analysis.demystify.points import Course, Ends, Errors, Initial, Parted, Point, Trained, Value, Watched
 from resdsl.analysis.demystify.sizes import Sizes, Training
-from resdsl.analysis.spectrum import Spectrum, spectrum
+from resdsl.analysis.hessian.spectrum import Spectrum, spectrum
 
 
 def compute(point: Point, data: Data, sizes: Sizes) -> Value:

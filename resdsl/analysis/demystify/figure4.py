@@ -16,7 +16,7 @@ from resdsl.analysis.demystify.panel import Line, Panel, Scale
 from resdsl.analysis.demystify.points import Initial, Point, Results
 from resdsl.analysis.demystify.sizes import Sizes
 from resdsl.analysis.demystify.summary import Mean, known, mean
-from resdsl.analysis.spectrum import spectrum
+from resdsl.analysis.hessian.spectrum import spectrum
 
 NETS = (XAVIER, ORTHOGONAL, SHORTCUT1, SHORTCUT2, SHORTCUT3)
 TITLE = "Where 2-shortcut networks start, depth does not change the curvature"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from resdsl.analysis.demystify.nets import Net, Relu
-from resdsl.analysis.spectrum import Spectrum
+from resdsl.analysis.hessian.spectrum import Spectrum
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import TypeVar, assert_never
 from resdsl.analysis.demystify.data import Data
 from resdsl.analysis.demystify.points import Course, Ends, Errors, Initial, Parted, Point, Trained, Value, Watched
 from resdsl.analysis.demystify.sizes import Sizes, Training
-from resdsl.analysis.spectrum import Spectrum
+from resdsl.analysis.hessian.spectrum import Spectrum
 from resdsl.diagnostics import fail
 from resdsl.train.run.difference import Plain, differences
 from resdsl.writing import write

@@ -15,8 +15,8 @@ from resdsl.analysis.demystify.nets import ORTHOGONAL, SHORTCUT1, SHORTCUT2, XAV
 from resdsl.analysis.demystify.points import Course, Ends, Errors, Initial, Parted, Trained, Watched
 from resdsl.analysis.demystify.sizes import QUICK, Training
 from resdsl.analysis.digits_pca import digits_pca
-from resdsl.analysis.hessian import exact_hessian
-from resdsl.analysis.spectrum import Spectrum
+from resdsl.analysis.hessian.exact import exact_hessian
+from resdsl.analysis.hessian.spectrum import Spectrum
 from tests.analysis.demystify.given import TINY
 
 

@@ -9,7 +9,7 @@ import torch
 from resdsl.analysis.demystify.linear_hessian import linear_hessian
 from resdsl.analysis.demystify.loss import Samples, sample_loss, statistics
 from resdsl.analysis.demystify.nets import NETS, SHORTCUT2, SHORTCUT3, Net, Relu
-from resdsl.analysis.hessian import exact_hessian
+from resdsl.analysis.hessian.exact import exact_hessian
 
 
 def given(width: int = 4) -> Samples:

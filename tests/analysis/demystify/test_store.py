@@ -12,7 +12,7 @@ from resdsl.analysis.demystify.nets import NETS, SHORTCUT2, SHORTCUT3_LARGER, XA
 from resdsl.analysis.demystify.points import Course, Ends, Errors, Initial, Parted, Point, Trained, Value, Watched
 from resdsl.analysis.demystify.sizes import QUICK, Training
 from resdsl.analysis.demystify.store import POINTS, SETTINGS, begin, store, stored
-from resdsl.analysis.spectrum import Spectrum
+from resdsl.analysis.hessian.spectrum import Spectrum
 from resdsl.diagnostics import SpecError
 from tests.analysis.demystify.given import TINY
 
