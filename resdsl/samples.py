@@ -99,12 +99,14 @@ def is_image(path: Path) -> bool:
     return path.suffix.lower() in IMAGES
 
 
-def read_array(path: Path, name: str) -> Array:
+def read_array(path: Path, name: str, *, by_name: bool = False) -> Array:
     """The array in a .npy, .npz or .safetensors file: its only one, or the one called `name`. Nothing is unpickled.
 
-    That of a .npy file may be mapped from it. Raises SpecError.
+    by_name: another name will not do, and so no .npy file, which has none. That of a .npy file may be mapped from it. Raises SpecError.
     """
     _require_file(path)
+    if by_name:
+        return _named(path, name)
     match path.suffix.lower():
         case ".npy" | ".npz":
             return _read_numpy(path, name)
@@ -129,6 +131,19 @@ def read_image(path: Path, shape: Shape, normalisation: Normalisation = IMAGENET
     return np.ascontiguousarray((pixels.transpose(2, 0, 1) / np.float32(255) - mean) / std)
 
 
+def _named(path: Path, name: str) -> Array:
+    help = f"a .npz or .safetensors file with an array called {name}"
+    match path.suffix.lower():
+        case ".npz":
+            return _read_numpy(path, name, by_name=True)
+        case ".safetensors":
+            return _chosen(_read_safetensors(path), name, path, by_name=True)
+        case ".npy":
+            raise fail("wrong-input", f"{path} holds one array, and it has no name", help=help)
+        case _:
+            raise fail("unreadable", f"{path} holds no named arrays", help=help)
+
+
 def _files(folder: Path) -> list[Path]:
     """The folder's files, all arrays or all images, at least one."""
     try:
@@ -151,7 +166,7 @@ def _require_file(path: Path) -> None:
         raise fail("unreadable", f"there is no file {path}")
 
 
-def _read_numpy(path: Path, name: str) -> Array:
+def _read_numpy(path: Path, name: str, *, by_name: bool = False) -> Array:
     suffix = path.suffix.lower()
     try:
         with path.open("rb") as stream:
@@ -160,7 +175,7 @@ def _read_numpy(path: Path, name: str) -> Array:
         if suffix == ".npy":
             return np.load(path, mmap_mode="r", allow_pickle=False)
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            return _chosen(file, name, path)
+            return _chosen(file, name, path, by_name=by_name)
     except SpecError:
         raise
     except Exception as error:  # in a damaged file, numpy's, zipfile's and tokenize's parsers raise all sorts
@@ -181,8 +196,10 @@ def _reason(error: Exception) -> str:
     return "it holds Python objects, not numbers" if pickled else text
 
 
-def _chosen(arrays: Mapping[str, Array], name: str, path: Path) -> Array:
+def _chosen(arrays: Mapping[str, Array], name: str, path: Path, *, by_name: bool = False) -> Array:
     names = list(arrays)
+    if by_name and name not in names:
+        raise fail("wrong-input", f"{path} holds no array called {name}", notes=names, help=f"call one {name}")
     if name not in names and len(names) != 1:
         message = f"{path} holds {len(names)} arrays, and none is called {name}" if names else f"{path} holds no array"
         raise fail("wrong-input", message, notes=names, help=f"give one array, or call one {name}")

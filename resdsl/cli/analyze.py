@@ -46,7 +46,7 @@ ABOUT_SIGNALS = (
     is_flag=True,
     help="Instead: the spectrum of the loss's Hessian, beside Theorem 2 of Li et al. 2016.",
 )
-@click.option("--data", metavar="DATA", help="Of the loss: digits, or a file with the arrays inputs and targets.  [default: digits]")  # fmt: skip
+@click.option("--data", metavar="DATA", help="Of the loss: digits, or a .npz or .safetensors file with the arrays inputs and targets.  [default: digits]")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="All numbers of all units, as JSON.")
 @click.option("-o", "--output", "folder", type=click.Path(path_type=Path, file_okay=False), metavar="FOLDER", help="Write the pictures there, as PNG and SVG.")  # fmt: skip
 @click.option("--report", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write one page of HTML with units, pictures, verdicts and gains.")  # fmt: skip

@@ -85,7 +85,8 @@ def curvature_of(
 
     pair: Data = data
     if data.lower().endswith(ARRAYS):
-        pair = (read_array(Path(data), "inputs"), read_array(Path(data), "targets"))
+        inputs, targets = (read_array(Path(data), name, by_name=True) for name in ("inputs", "targets"))
+        pair = (inputs, targets)
     progress = _progress("Hessian")
     found = analysis.curvature(
         spec, pair, network, parameters, weights=weights, seed=seed, options=options, progress=progress

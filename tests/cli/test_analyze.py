@@ -188,12 +188,16 @@ def test_curvature() -> None:
         (("squared.resnet", "--data", "digits"), 2, "this is for --curvature"),
         (("squared.resnet", "--curvature", "--samples", "3"), 2, "this is about signals"),
         (("squared.resnet", "--curvature", "--data", "mnist"), 2, "there are no data 'mnist'"),
+        (("squared.resnet", "--curvature", "--data", "one.npy"), 1, "one.npy holds one array, and it has no name"),
+        (("squared.resnet", "--curvature", "--data", "one.npz"), 1, "one.npz holds no array called targets"),
         (("-", "--compare", "-"), 2, "standard input is one spec"),
     ],
 )  # fmt: skip
 def test_mistakes(folder: Path, arguments: tuple[str, ...], code: int, words: str) -> None:
     np.save("wrong.npy", np.zeros((2, 3, 7, 8), np.float32))
     np.save("nan.npy", np.full((2, 3, 8, 8), np.nan, np.float32))
+    np.save("one.npy", np.zeros((3, 4)))
+    np.savez("one.npz", inputs=np.zeros((3, 4)))
     before = set(folder.rglob("*"))
     result = analyze(*arguments)
     assert result.exit_code == code, result.stderr
