@@ -13,6 +13,7 @@ from resdsl.analysis.hessian.exact import exact_hessian, hessian_product
 from resdsl.analysis.hessian.interior import Interior, interior
 from resdsl.analysis.hessian.lanczos import ends
 from resdsl.analysis.hessian.network_loss import NetworkLoss, network_loss
+from resdsl.analysis.hessian.quadrature import LARGEST, STEPS
 from resdsl.analysis.hessian.regression import Data, Regression, regression
 from resdsl.analysis.hessian.remarks import remarks
 from resdsl.analysis.hessian.result import Curvature, Method, Prediction
@@ -33,18 +34,21 @@ def measure_curvature(
 ) -> Curvature:
     """Of the network at these weights, by default those of its initialisation from `seed`; beside it what Theorem 2 predicts.
 
-    data: `digits` or (inputs (m, *input), targets (m, *output)). Raises SpecError for networks with dropout or stochastic depth or
-    without parameters, data of another shape, NaN or infinity in weights, data or loss, and missing libraries.
+    data: `digits` or (inputs (m, *input), targets (m, *output)). Raises SpecError for networks with dropout or stochastic depth,
+    without parameters or with more than 13 million, data of another shape, NaN or infinity in weights, data or loss, and missing libraries.
     """
     samples = regression(network, data)
     arrays, origin = weights_of(network, weights, seed)
     kind = n_shortcut(network)
     loss = network_loss(network, arrays, samples, kind)
+    size = len(loss.start)
+    if size > LARGEST:
+        message = f"{network.name} has {size:,} parameters, and {STEPS} vectors of their length take {size * STEPS * 8 / 2**30:,.1f} GiB"
+        raise fail("too-many-parameters", message, help=f"curvature is measured of up to {LARGEST:,}")
     value, gradient = float(loss(loss.start)), loss.gradient()
     if not np.isfinite(value) or not torch.isfinite(gradient).all():
         message = f"the loss of {network.name} at these weights, or its gradient, is beyond float64"
         raise fail("not-finite", message, help="smaller weights: `init xavier(gain = 0.1)`, or norms")
-    size = len(loss.start)
     method = Method.EXACT if size <= EXACT_UP_TO else Method.LANCZOS
     eigenvalues, found, estimates = _all(loss, progress) if method is Method.EXACT else _parts(loss, seed, progress)
     prediction = None if kind is None else _prediction(kind, samples, here=not loss.start.any())

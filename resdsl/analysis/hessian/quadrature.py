@@ -18,6 +18,8 @@ Floats = NDArray[np.float64]
 PROBES = 10
 STEPS = 80
 """Of Lanczos' method from each probe: products with the matrix, and vectors of its size kept at once."""
+LARGEST = 2**33 // (8 * STEPS)
+"""Parameters, 13 million: as many as such vectors of float64 fit into 8 GiB."""
 ENDED = 1e-10
 """A next vector that is shorter, relative to the matrix, is rounding: the eigenvalues that the probe meets are all found."""
 SETTLED = 1e-8

@@ -273,3 +273,16 @@ def test_result_is_finite_where_it_is_known() -> None:
     assert np.isfinite(found.eigenvalues).all()
     assert found.spectrum.zeros
     assert any("cannot be told from 0" in remark for remark in found.remarks)
+
+
+def test_vectors_that_do_not_fit_into_memory_are_not_begun() -> None:
+    """`big` has 3,700² parameters, 13.7 million."""
+    network = build("resnet 1\nnetwork big { input 3700\nhead linear(3700, bias = false, init = zero) }\n")
+    told: list[int] = []
+    samples = np.zeros((1, 3700))
+    with pytest.raises(SpecError) as caught:
+        measure_curvature(network, None, (samples, samples), progress=lambda done, _: told.append(done))
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.code == "too-many-parameters"
+    assert "13,690,000 parameters, and 80 vectors of their length take 8.2 GiB" in diagnostic.message
+    assert not told
