@@ -33,6 +33,8 @@ class Part:
 
 TRAIN = Part("train-images-idx3-ubyte", "train-labels-idx1-ubyte", 60_000)
 TEST = Part("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte", 10_000)
+LARGEST = 16 + TRAIN.official * SIDE**2
+"""Bytes of MNIST's largest file, the images to train on. What is longer is not read to its end: few bytes can decompress to many."""
 FILES = (TRAIN.images, TRAIN.labels, TEST.images, TEST.labels)
 
 
@@ -97,10 +99,14 @@ def _idx(path: Path, axes: int) -> NDArray[np.uint8]:
 
 def _bytes(path: Path) -> bytes:
     try:
-        data = path.read_bytes()
-        return gzip.decompress(data) if path.name.endswith(COMPRESSED) else data
+        with gzip.open(path) if path.name.endswith(COMPRESSED) else path.open("rb") as file:
+            data = file.read(LARGEST + 1)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         help = f"get it of {PAGE} again"
         raise fail("unreadable", f"{path} cannot be decompressed: {error}", help=help) from None
     except OSError as error:
         raise fail("unreadable", f"{path} cannot be read: {error.strerror or error}") from None
+    if len(data) > LARGEST:
+        message = f"{path} holds more than {LARGEST:,} bytes, the length of MNIST's largest file"
+        raise fail("wrong-data", message, help=f"get it of {PAGE} again")
+    return data

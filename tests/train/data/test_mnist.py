@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import struct
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 
 from resdsl.diagnostics import SpecError
 from resdsl.network.types import Image
-from resdsl.train.data.mnist import FILES, read_mnist
+from resdsl.train.data.mnist import FILES, LARGEST, read_mnist
 
 RECORDS = {"train": 7, "t10k": 3}
 
@@ -114,3 +115,25 @@ def test_a_damaged_archive(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "t10k-labels-idx1-ubyte.gz").write_bytes(data)
     with pytest.raises(SpecError, match="cannot be decompressed"):
         read_mnist(tmp_path, partial=True)
+
+
+def test_the_largest_file_is_as_long_as_the_official_one() -> None:
+    assert len(idx((60_000, 28, 28), bytes(60_000 * 28 * 28))) == LARGEST
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_more_bytes_than_mnist_has_are_not_read(tmp_path: Path, compressed: bool) -> None:
+    """200 MB of zeros in a file of 0.2 MB, or in one with holes, take no more memory than MNIST does."""
+    written(tmp_path, compressed=compressed)
+    if compressed:
+        (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(bytes(2 * 10**8)))
+    else:
+        with (tmp_path / "train-images-idx3-ubyte").open("wb") as file:
+            file.truncate(2 * 10**8)
+    tracemalloc.start()
+    try:
+        with pytest.raises(SpecError, match="holds more than 47,040,016 bytes"):
+            read_mnist(tmp_path, partial=True)
+        assert tracemalloc.get_traced_memory()[1] < 1.5 * 10**8
+    finally:
+        tracemalloc.stop()
