@@ -60,12 +60,12 @@ def signal(
     """What one forward and one backward pass do to the signals of a network, unit by unit. Needs `resdsl[torch]`.
 
     spec, network, parameters, options: as `resdsl.build` takes them. weights: a .safetensors file, a PyTorch checkpoint,
-    `random-calibrated`, `initial`, or arrays by name; by default the spec's initialisation from `seed`. inputs: (samples, *input), floating-point;
-    by default `samples` standard normal ones from `seed`, 8 images or 256 vectors. precision: `fp32` or `fp64`, of all that is computed. lengths: whether the
+    `random-calibrated`, `initial`, or arrays by name; by default the spec's initialisation from `seed`. inputs: (n, *input), floating-point, of which
+    `samples` at most are taken; by default `samples` standard normal ones from `seed`, 8 images or 256 vectors. precision: `fp32` or `fp64`, of all that is computed. lengths: whether the
     path lengths of the gradient are measured, which costs most of the time in deep networks. progress: called with the units that are done and
     how many there are to do.
 
-    Raises SpecError for a spec that cannot be built, a network without units, inputs of another shape, and NaN or infinity in weights,
+    Raises SpecError for a spec that cannot be built, a network without units, inputs of another shape, batch norms that see one value of a channel, and NaN or infinity in weights,
     inputs or signals, with the unit where it begins.
     """
     built = build(spec, network, parameters, options=options)

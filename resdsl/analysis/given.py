@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from resdsl.diagnostics import fail
 from resdsl.network.network import Network
 from resdsl.network.types import Image, Vector
-from resdsl.samples import given_samples
+from resdsl.samples import given_samples, spread
 from resdsl.weights import INITIAL, network_weights
 
 Weights = Mapping[str, NDArray[np.float32]]
@@ -37,11 +37,17 @@ def weights_of(network: Network, source: WeightsSource, seed: int) -> tuple[Weig
 def inputs_of(
     network: Network, given: NDArray[np.floating] | None, samples: int | None, seed: int
 ) -> NDArray[np.float32]:
-    """The samples that are given, or standard normal ones, IMAGES or VECTORS if not said how many. Raises SpecError for another shape, and for what is not finite."""
-    if given is not None:
-        return given_samples(given, network.input, "the input")
+    """The samples that are given, `samples` of them at most, evenly spread; or standard normal ones, IMAGES or VECTORS if not said how many.
+
+    Raises SpecError for another shape, and for what is not finite.
+    """
     if samples is not None and samples < 1:
         raise fail("unsupported-option", f"{samples} samples are none", help="give 1 or more, 2 for the cosine")
+    if seed < 0:
+        raise fail("unsupported-option", f"the seed {seed} is negative", help="give a whole number from 0 on")
+    if given is not None:
+        found = given_samples(given, network.input, "the input")
+        return found[spread(len(found), samples or len(found))]
     match network.input:
         case Image(channels, height, width):
             shape, usual = (channels, height, width), IMAGES

@@ -12,20 +12,21 @@ from torch import Tensor, nn
 
 from resdsl.network import operators as op
 from resdsl.network.names import Named, UnitNames, name_network, name_unit
-from resdsl.network.network import Network, copy_of, count_units, varies
+from resdsl.network.network import Network, copy_of, varies
 from resdsl.network.types import PerCopy, Tap
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Operators in a row, without units that are looked at. owner: the module that holds their weights."""
+    """Operators in a row, without units that are looked at. owner: the module that holds their weights. stage: their section."""
 
     owner: nn.Module
     operators: tuple[Named, ...]
+    stage: str
 
     def __call__(self, x: Tensor) -> Tensor:
         for named in self.operators:
-            x = _applied(self.owner, named, x)
+            x = _applied(self, named, x)
         return x
 
 
@@ -33,8 +34,8 @@ class Span:
 class Cut:
     """A unit. name: `stage1.17`. stage: its section. module: its own.
 
-    branch: what its branch is made of behind `lead`, where that holds units; None for a unit that is looked at as a whole: one that
-    holds no unit, and one that multiplies its branch by a gate or holds units elsewhere.
+    branch: what its branch is made of behind `lead`, where that holds units in a row; None for a unit that is looked at as a whole: one
+    that holds no unit, holds some inside concat alone, or multiplies its branch by a gate.
     """
 
     name: str
@@ -45,17 +46,18 @@ class Cut:
     branch: tuple[Part, ...] | None
 
     def lead(self, x: Tensor) -> Tensor:
-        return Span(self.module, self.names.branch[: self.unit.lead])(x)
+        return self._span(self.names.branch[: self.unit.lead])(x)
 
     def meets(self, x: Tensor) -> tuple[Tensor | None, Tensor]:
         """What meets in the addition: what the shortcut brings, None where there is none, and what the branch brings."""
         activated = self.lead(x)
-        return self.join(x, activated, Span(self.module, self.names.branch[self.unit.lead :])(activated))
+        return self.join(x, activated, self._span(self.names.branch[self.unit.lead :])(activated))
 
     def join(self, x: Tensor, activated: Tensor, branch: Tensor) -> tuple[Tensor | None, Tensor]:
         """The same, of a finished branch: gates and scales on the shortcut may multiply it."""
         if self.unit.shortcut.chain is None:
             return None, branch
+        around = self._span(())
         shortcut = activated if self.unit.shortcut.tap is Tap.ACTIVATED else x
         for named in self.names.shortcut:
             match named.element:
@@ -63,14 +65,17 @@ class Cut:
                     gate = torch.sigmoid(getattr(self.module, named.name)(shortcut))
                     shortcut, branch = (1 - gate) * shortcut, gate * branch
                 case op.Scale(branch=factor):
-                    shortcut = _applied(self.module, named, shortcut)
+                    shortcut = _applied(around, named, shortcut)
                     branch = branch if factor == 1 else _number(factor) * branch
                 case _:
-                    shortcut = _applied(self.module, named, shortcut)
+                    shortcut = _applied(around, named, shortcut)
         return shortcut, branch
 
     def after(self, x: Tensor) -> Tensor:
-        return Span(self.module, self.names.after)(x)
+        return self._span(self.names.after)(x)
+
+    def _span(self, operators: tuple[Named, ...]) -> Span:
+        return Span(self.module, operators, self.stage)
 
 
 Part: TypeAlias = Span | Cut
@@ -104,10 +109,10 @@ def _parts(owner: nn.Module, stage: str, chain: Sequence[Named], prefix: str) ->
             waiting.append(named)
             continue
         if waiting:
-            found.append(Span(owner, tuple(waiting)))
+            found.append(Span(owner, tuple(waiting), stage))
             waiting = []
         found += _cuts(owner, stage, named.name, named.element, prefix)
-    return [*found, Span(owner, tuple(waiting))] if waiting else found
+    return [*found, Span(owner, tuple(waiting), stage)] if waiting else found
 
 
 def _cuts(owner: nn.Module, stage: str, name: str, units: op.Units, prefix: str) -> Iterator[Cut]:
@@ -131,13 +136,13 @@ def _cuts(owner: nn.Module, stage: str, name: str, units: op.Units, prefix: str)
 def _opens(unit: op.Unit) -> bool:
     """Whether the units in a unit's branch are looked at one by one."""
     gates = any(isinstance(element, op.Gate) and element.branch for element in unit.shortcut.chain or ())
-    return any(isinstance(element, op.Units) for element in unit.branch) and not gates and not count_units(unit.after)
+    return any(isinstance(element, op.Units) for element in unit.branch) and not gates
 
 
-def _applied(owner: nn.Module, named: Named, x: Tensor) -> Tensor:
+def _applied(span: Span, named: Named, x: Tensor) -> Tensor:
     match named.element:
         case op.Units():
-            for unit in getattr(owner, named.name):
+            for unit in getattr(span.owner, named.name):
                 x = unit(x)
             return x
         case op.Relu():
@@ -151,9 +156,9 @@ def _applied(owner: nn.Module, named: Named, x: Tensor) -> Tensor:
         case op.Sigmoid():
             return torch.sigmoid(x)
         case op.Scale(factor=factor, learn=learn):
-            return (getattr(owner, named.name) if learn else _number(factor)) * x
+            return (getattr(span.owner, named.name) if learn else _number(factor)) * x
         case op.Gate():
-            return (1 - torch.sigmoid(getattr(owner, named.name)(x))) * x
+            return (1 - torch.sigmoid(getattr(span.owner, named.name)(x))) * x
         case op.MaxPool(kernel=kernel, stride=stride, padding=padding):
             return F.max_pool2d(x, kernel, stride, padding)
         case op.AvgPool(kernel=kernel, stride=stride, padding=padding, count_padding=counts):
@@ -165,13 +170,13 @@ def _applied(owner: nn.Module, named: Named, x: Tensor) -> Tensor:
         case op.Pad(channels=channels, stride=stride):
             return _with_zeros(x[:, :, ::stride, ::stride] if x.dim() == 4 else x, channels)
         case op.Partial(channels=channels):
-            return _with_zeros(Span(owner, named.inner[0])(x[:, :channels]), x.shape[1])
+            return _with_zeros(Span(span.owner, named.inner[0], span.stage)(x[:, :channels]), x.shape[1])
         case op.Concat():
-            return torch.cat([Span(owner, chain)(x) for chain in named.inner], dim=1)
+            return torch.cat([Span(span.owner, chain, span.stage)(x) for chain in named.inner], dim=1)
         case op.Removed():
             return x
         case _:
-            return getattr(owner, named.name)(x)
+            return getattr(span.owner, named.name)(x)
 
 
 def _with_zeros(x: Tensor, channels: int) -> Tensor:

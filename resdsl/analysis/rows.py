@@ -43,6 +43,7 @@ class Row:
 def signal_of(
     rows: Sequence[Row],
     lengths: Lengths | None,
+    remarks: tuple[str, ...],
     *,
     network: Network,
     samples: int,
@@ -86,15 +87,18 @@ def signal_of(
         log10_expected=column(lambda row: row.direct_expected),
         cosine=column(lambda row: row.cosine),
         lengths=lengths,
+        remarks=remarks,
     )
 
 
 def path_lengths(stack: Stack, predicted: Energies) -> Lengths:
-    """Both distributions over the same lengths, as far as one of them reaches."""
+    """Both distributions over the same lengths, as far as one of them reaches; NaN of a gradient of zero."""
     measured = stack.shares
     behind = np.cumsum(predicted.shares[::-1])[::-1]
     count = max(len(measured), int(np.count_nonzero(behind > UNLIKELY)), 1)
     both = np.zeros((2, count))
     for row, shares in zip(both, (measured, predicted.shares), strict=True):
         row[: min(count, len(shares))] = shares[:count]
+        if not shares.any():
+            row[:] = math.nan
     return Lengths(both[0], both[1], stack.rest)

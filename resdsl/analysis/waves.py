@@ -17,9 +17,13 @@ FAR = 3
 SMALLEST = 1e-300
 
 
+class NotFiniteError(ArithmeticError):
+    """A gradient that holds NaN or infinity. Who knows where it stands says so."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Wave:
-    """A gradient, (samples, …). tensor: of norm 1, or zero. log10: of its norm; -inf for zero."""
+    """A gradient, (samples, …), finite. tensor: of norm 1, or zero. log10: of its norm; -inf for zero."""
 
     tensor: Tensor
     log10: float
@@ -27,6 +31,8 @@ class Wave:
     @classmethod
     def of(cls, tensor: Tensor, log10: float = 0.0) -> Wave:
         norm = math.sqrt(energy(tensor))
+        if not math.isfinite(norm):
+            raise NotFiniteError
         if norm == 0:
             return cls(torch.zeros_like(tensor), -math.inf)
         return cls(tensor / norm, log10 + math.log10(norm))
@@ -56,6 +62,8 @@ class Stack:
         """Without the lengths at both ends that hold next to nothing, and of a norm that is near 1."""
         energies = _energies(rows)
         total = float(energies.sum())
+        if not math.isfinite(total):
+            raise NotFiniteError
         if total == 0:
             return cls(rows[:1], first, -math.inf, rest)
         shares = energies / total
@@ -86,7 +94,7 @@ class Stack:
 
     @property
     def shares(self) -> NDArray[np.float64]:
-        """(first + k,), of the energy, for 0 branches and more."""
+        """(first + k,), of the energy, for 0 branches and more; all 0 of no energy."""
         energies = _energies(self.rows)
         return np.concatenate([np.zeros(self.first), energies / max(float(energies.sum()), SMALLEST)])
 

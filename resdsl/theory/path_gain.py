@@ -40,7 +40,7 @@ class Gain:
     @classmethod
     def of(cls, mean: float, forward: float, backward: float) -> Gain:
         """From the factors themselves."""
-        return cls(_log10(abs(mean)), _log10(forward), _log10(backward))
+        return cls(log10(abs(mean)), log10(forward), log10(backward))
 
     def then(self, other: Gain) -> Gain:
         return Gain(self.mean + other.mean, self.forward + other.forward, self.backward + other.backward)
@@ -248,7 +248,7 @@ def chain_gain(chain: op.Chain, shape: Shape, moment: float = 1.0) -> Gain | Non
             return None
         if not centred and isinstance(element, AFTER_ADDITION):  # the mean of what comes in is not 0
             return None
-        own = _operator_gain(element, shape, 10 ** min(total.forward + _log10(moment), MOST))
+        own = _operator_gain(element, shape, 10 ** min(total.forward + log10(moment), MOST))
         if own is None:
             return None
         total = total.then(own)
@@ -350,5 +350,6 @@ def _number(value: float | tuple[float, ...]) -> float:
     return value
 
 
-def _log10(value: float) -> float:
-    return math.log10(value) if value > 0 else -math.inf
+def log10(value: float) -> float:
+    """-inf for 0, NaN for NaN."""
+    return -math.inf if value <= 0 else math.log10(value)

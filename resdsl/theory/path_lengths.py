@@ -39,10 +39,6 @@ class Energies:
             result[: len(each.shares)] += each.shares * 10 ** (each.log10 - base)
         return Energies.of(result, base)
 
-    def through(self, shortcut: float, branch: float) -> Energies:
-        """Through a unit whose shortcut and branch hand back these energies: times shortcut + branch t, t counting branches."""
-        return self.times(shortcut).plus(self.longer().times(branch))
-
 
 START = Energies(np.ones(1), 0.0)
 """At the end of the last unit."""

@@ -8,7 +8,12 @@ from resdsl.analysis.quantities import Gains, Lengths, Moments, Signal
 
 
 def made_up(
-    network: str = "made_up", stages: tuple[int, ...] = (4, 3, 3), factor: float = 0.5, *, lengths: bool = True
+    network: str = "made_up",
+    stages: tuple[int, ...] = (4, 3, 3),
+    factor: float = 0.5,
+    *,
+    lengths: bool = True,
+    remarks: tuple[str, ...] = (),
 ) -> Signal:
     """Units whose shortcut is scale(factor): the direct term is its power; 0 cuts the path, a negative one has no closed form."""
     n = sum(stages)
@@ -41,4 +46,5 @@ def made_up(
         log10_expected=direct if factor >= 0 else unknown,
         cosine=np.linspace(0.9, 0.1, n),
         lengths=Lengths(shares, shares[::-1].copy(), 0.0) if lengths else None,
+        remarks=remarks,
     )

@@ -68,7 +68,18 @@ def test_weights_that_are_not_finite_are_named() -> None:
     assert "NaN" in found.message
 
 
-@pytest.mark.parametrize(("given", "words"), [({"samples": 0}, "0 samples"), ({"precision": "fp16"}, "'fp16'")])
+def test_of_given_inputs_so_many_are_taken_at_most() -> None:
+    given = np.arange(7 * 32, dtype=np.float32).reshape(7, 2, 4, 4)
+    network = build(SPEC)
+    np.testing.assert_array_equal(inputs_of(network, given, 3, 0), given[[0, 2, 4]])  # at even distances
+    np.testing.assert_array_equal(inputs_of(network, given, 9, 0), given)
+    assert analysis.signal(SPEC, inputs=given, samples=3).samples == 3
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [({"samples": 0}, "0 samples"), ({"precision": "fp16"}, "'fp16'"), ({"seed": -1}, "the seed -1 is negative")],
+)
 def test_wrong_use(given: dict[str, object], words: str) -> None:
     with pytest.raises(SpecError, match=words) as raised:
         analysis.signal(SPEC, **given)  # type: ignore[arg-type]

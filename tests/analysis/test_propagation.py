@@ -407,6 +407,27 @@ def test_a_head_that_starts_at_zero_gives_way_to_a_direction_of_the_stream() -> 
     assert found.log10_direct == pytest.approx(np.log10([0.25, 0.5]), abs=1e-12)
 
 
+def test_seeds_beyond_what_pytorch_takes() -> None:
+    """Two of them, and each its own."""
+    text = (
+        "resnet 1\nunit u { branch linear(6) shortcut dropout(0.5) }\nnetwork n { input 6 stage 2 * u head linear(3) }"
+    )
+    found = [signal(text, seed=seed, samples=3).log10_gradient for seed in (2**64, 2**64 + 1, 2**64)]
+    assert np.isfinite(found[0]).all()
+    assert np.array_equal(found[0], found[2])
+    assert not np.array_equal(found[0], found[1])
+
+
+def test_a_gradient_of_zero_has_no_path_lengths() -> None:
+    text = "resnet 1\nunit u { branch linear(4) -> scale(0) shortcut scale(0) }\nnetwork n { input 4 stage 2 * u }"
+    found = measured(build(text))
+    assert found.lengths is not None
+    assert np.isnan([found.lengths.mean, found.lengths.predicted_mean]).all()
+    assert np.isnan(found.lengths.measured).all()
+    assert "No gradient reaches the first unit, so it has no path lengths." in found.remarks
+    assert (found.log10_gradient == -math.inf).all()
+
+
 def test_one_sample_has_no_cosine() -> None:
     network = small("resnet110")
     found = measure(network, initial_weights(network), random_inputs(network, 1), lengths=False)

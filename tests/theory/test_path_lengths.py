@@ -14,7 +14,8 @@ from resdsl.theory.path_lengths import START, Energies
 
 
 def after(units: list[tuple[float, float]]) -> Energies:
-    return reduce(lambda found, unit: found.through(*unit), units, START)
+    """Through units whose shortcut and branch hand back these energies."""
+    return reduce(lambda found, unit: found.times(unit[0]).plus(found.longer().times(unit[1])), units, START)
 
 
 def enumerated(units: list[tuple[float, float]]) -> NDArray[np.float64]:

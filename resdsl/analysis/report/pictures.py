@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -43,7 +44,7 @@ def _pictures(signal: Signal) -> Iterator[Picture]:
     yield _gradient(signal)
     if np.isfinite(signal.cosine).any():
         yield _cosine(signal)
-    if signal.lengths is not None:
+    if signal.lengths is not None and not math.isnan(signal.lengths.mean):
         yield _lengths(signal, signal.lengths)
 
 
