@@ -70,7 +70,7 @@ def at_zero(kind: NShortcut, inputs: Floats, targets: Floats) -> AtZero:
         singular_values,
         slope,
         loss=float(((inputs - targets) ** 2).sum() / (2 * samples)),
-        gradient_norm=abs(slope) * float(np.linalg.norm(moment)) * kind.units**0.5 if kind.n == 1 else 0.0,
+        gradient_norm=float(np.linalg.norm(gradient_at_zero(kind, inputs, targets))),
         eigenvalues=_eigenvalues(kind, slope * singular_values, inputs, targets),
     )
 

@@ -45,7 +45,7 @@ def _of_estimates(estimates: Interior, largest: float) -> Iterator[str]:
     """Why there is no number is said here, and nowhere else."""
     yield (
         f"What is about is estimated from {PROBES} random probes of {STEPS} Lanczos steps; the error is the standard error over the probes, "
-        "and what the last quarter of the steps changed. The smallest eigenvalue is not known."
+        "and what the last quarter of the steps changed, and a range allows for three of both. The smallest eigenvalue is not known."
     )
     if estimates.zeros.value:
         yield f"{_percent(estimates.zeros)} of the eigenvalues cannot be told from 0, and nothing is divided by them."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from resdsl.analysis.hessian.interior import Estimate, Interior
+from resdsl.analysis.hessian.interior import Between, Estimate, Interior
 from resdsl.analysis.hessian.result import Curvature, Method, Prediction
 from resdsl.analysis.hessian.spectrum import PERCENTILE, Spectrum
 from resdsl.analysis.report.document import FORM, Json
@@ -29,7 +29,8 @@ def heading(curvature: Curvature) -> str:
 
 
 def rows(curvature: Curvature) -> list[tuple[str, str, str]]:
-    """Under HEADINGS. – for what does not exist or is not known; the remarks say why. Estimates are `about` so much ± their error."""
+    """Under HEADINGS. – for what does not exist or is not known; the remarks say why. Estimates are `about` so much ± their error, or
+    from here to there."""
     predicted = curvature.prediction
     theory = None if predicted is None else predicted.at_zero
     found = [("loss", _number(curvature.loss), _number(None if theory is None else theory.loss))]
@@ -106,11 +107,18 @@ def _cells(spectrum: Spectrum | None) -> dict[str, str]:
 def _estimated(found: Interior | None) -> dict[str, str]:
     if found is None:
         return {}
-    return {TENTH: _about(found.percentile10), CONDITION: _about(found.condition), INDEX: _about(found.index)}
+    return {TENTH: _between(found.percentile10), CONDITION: _between(found.condition), INDEX: _about(found.index)}
 
 
 def _about(estimate: Estimate | None) -> str:
     return UNKNOWN if estimate is None else f"about {estimate.value:.4g} ± {estimate.error:.1g}"
+
+
+def _between(found: Between | None) -> str:
+    if found is None:
+        return UNKNOWN
+    low, high = f"{found.low:.4g}", f"{found.high:.4g}"
+    return f"about {low}" if low == high else f"about {low} to {high}"
 
 
 def _number(value: float | None) -> str:

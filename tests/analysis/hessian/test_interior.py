@@ -8,9 +8,9 @@ import torch
 from numpy.typing import NDArray
 
 from resdsl import build
-from resdsl.analysis.digits_pca import digits_images
+from resdsl.analysis.digits_pca import digits_images, digits_pca
 from resdsl.analysis.hessian import measure as curved
-from resdsl.analysis.hessian.interior import Estimate, Interior, interior
+from resdsl.analysis.hessian.interior import Between, Estimate, Interior, interior
 from resdsl.analysis.hessian.measure import measure_curvature
 from resdsl.analysis.hessian.regression import Data
 from resdsl.analysis.hessian.result import Method
@@ -58,6 +58,14 @@ def _close(estimate: Estimate | None, exact: float | None, *, within: float) -> 
     assert estimate.error <= within * exact
 
 
+def _holds(found: Between | None, exact: float | None, *, within: float) -> None:
+    """And is at most the share `within` of the value wide."""
+    assert found is not None
+    assert exact is not None
+    assert found.low * (1 - 1e-6) <= exact <= found.high * (1 + 1e-6)
+    assert found.high - found.low <= within * exact
+
+
 @pytest.mark.parametrize(
     ("start", "data"),
     [
@@ -70,8 +78,8 @@ def _close(estimate: Estimate | None, exact: float | None, *, within: float) -> 
 def test_two_layers(monkeypatch: pytest.MonkeyPatch, start: str, data: str | None) -> None:
     shape = {"units": 3, "width": 20} if data is None else {}
     exact, found = _both(monkeypatch, _network(start=start, **shape), data or _random_samples())
-    _close(found.percentile10, exact.percentile10, within=0.05)
-    _close(found.condition, exact.condition, within=0.05)
+    _holds(found.percentile10, exact.percentile10, within=0.3)
+    _holds(found.condition, exact.condition, within=0.3)
     _close(found.index, exact.index, within=0.02)
     assert found.zeros == Estimate(0.0, 0.0)
 
@@ -79,8 +87,8 @@ def test_two_layers(monkeypatch: pytest.MonkeyPatch, start: str, data: str | Non
 def test_one_layer_with_a_large_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """The largest is 43 times the percentile: what the last steps change is most of the error."""
     exact, found = _both(monkeypatch, _network(n=1, units=16, start="zero"), "digits")
-    _close(found.percentile10, exact.percentile10, within=0.05)
-    _close(found.condition, exact.condition, within=0.05)
+    _holds(found.percentile10, exact.percentile10, within=0.3)
+    _holds(found.condition, exact.condition, within=0.3)
     _close(found.index, exact.index, within=0.02)
 
 
@@ -90,7 +98,7 @@ def test_activations(monkeypatch: pytest.MonkeyPatch) -> None:
     samples = generator.standard_normal((60, 10)), generator.standard_normal((60, 10))
     network = _network(units=5, placement="at(mid = tanh)", start="xavier(gain = 0.3)")
     exact, found = _both(monkeypatch, network, samples)
-    _close(found.percentile10, exact.percentile10, within=0.05)
+    _holds(found.percentile10, exact.percentile10, within=0.3)
     _close(found.index, exact.index, within=0.03)
 
 
@@ -134,6 +142,45 @@ def test_the_error_is_that_of_other_seeds() -> None:
     assert len(values) == 30
     assert 0.6 < values.std(ddof=1) / np.sqrt(np.mean(errors**2)) < 1.5
     assert abs(values.mean() - np.mean(eigenvalues < 0)) < 4 * values.std(ddof=1) / np.sqrt(30)
+
+
+def _two_layers_on_digits(units: int) -> Floats:
+    """At zero, by Theorem 2: plus and minus the singular values of the mean of (x - y) x^T, each once for a dimension and a unit."""
+    inputs, targets = digits_pca()
+    values = np.linalg.svd((inputs - targets).T @ inputs / len(inputs), compute_uv=False)
+    return np.repeat(np.concatenate([values, -values]), 10 * units)
+
+
+@pytest.mark.parametrize("units", [8, 32])
+def test_a_percentile_at_a_gap_of_the_spectrum_is_anywhere_in_the_gap(units: int) -> None:
+    """With ten dimensions the lowest singular value has just a tenth of the eigenvalues, so probes find it or the next one."""
+    eigenvalues = _two_layers_on_digits(units)
+    exact, sizes = spectrum(eigenvalues), np.unique(np.abs(eigenvalues).round(12))
+    found = [interior(lambda vector: eigenvalues * vector, len(eigenvalues), exact.largest, seed) for seed in range(20)]
+    for one in found:
+        _holds(one.percentile10, exact.percentile10, within=0.05)
+        _holds(one.condition, exact.condition, within=0.06)
+        assert one.percentile10 is not None
+        assert (one.percentile10.low, one.percentile10.high) == pytest.approx((sizes[0], sizes[1]), rel=1e-6)
+        assert exact.percentile10 is not None
+        assert exact.percentile10 <= one.percentile10_below * (1 + 1e-6)
+    indices = [one.index for one in found if one.index is not None]
+    off = np.array([(one.value - 0.5) / one.error for one in indices])
+    assert len(off) == 20
+    assert np.abs(off).max() < 3.5
+    assert 0.6 < np.sqrt(np.mean(off**2)) < 1.4
+
+
+def test_ranges_of_a_spectrum_that_the_steps_do_not_resolve_hold_for_many_seeds() -> None:
+    """The largest is 43 times the percentile, from which most probes are off to the same side."""
+    generator = np.random.default_rng(0)
+    eigenvalues = np.concatenate(
+        [generator.choice([-1, 1], 1560) * (0.7 + generator.random(1560)), np.geomspace(2, 35, 40)]
+    )
+    exact = spectrum(eigenvalues)
+    for seed in range(20):
+        found = interior(lambda vector: eigenvalues * vector, len(eigenvalues), exact.largest, seed)
+        _holds(found.condition, exact.condition, within=0.5)
 
 
 def test_a_seed_gives_the_same_estimate_again_and_another_another() -> None:

@@ -67,14 +67,28 @@ def test_estimates_are_called_so(monkeypatch: pytest.MonkeyPatch) -> None:
     cells = {name: measured for name, measured, _ in rows(found)}
     assert cells["largest |eigenvalue|"] == "4"
     assert cells["smallest |eigenvalue|"] == cells["largest / smallest"] == cells["eigenvalues that are 0"] == "–"
-    assert cells["10th percentile"].startswith("about 0.5 ± ")
-    assert cells["largest / 10th percentile"].startswith("about 8 ± ")
+    assert cells["10th percentile"] == "about 0.5"
+    assert cells["largest / 10th percentile"] == "about 8"
     assert cells["share below 0"].startswith("about 0.")
     estimates = json.loads(json.dumps(document(found), allow_nan=False))["estimates"]
-    assert estimates["percentile10"]["value"] == pytest.approx(0.5)
+    assert estimates["percentile10"] == pytest.approx({"low": 0.5, "high": 0.5})
     assert 0 < estimates["index"]["error"] < 0.05
     assert json.loads(json.dumps(document(found)))["spectrum"]["percentile10"] is None
     assert any("stimated from 10 random probes of 80 Lanczos steps" in remark for remark in found.remarks)
+
+
+def test_what_lies_in_a_gap_is_a_range(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(curved, "EXACT_UP_TO", 3)
+    network = build("std/n_shortcut", "shortcut2", {"units": 4, "width": 10, "start": "zero"})
+    cells = {name: measured for name, measured, _ in rows(measure_curvature(network, None, "digits"))}
+    assert cells["10th percentile"] == "about 0.8026 to 0.8432"
+    assert cells["largest / 10th percentile"] == "about 1.451 to 1.525"
+
+
+def test_the_gradient_of_one_layer_stands_beside_its_prediction() -> None:
+    """|M| sqrt(units) by Theorem 2: sqrt(0.25 + 16) sqrt(3) = 6.9821."""
+    found = {name: (measured, predicted) for name, measured, predicted in rows(_measured(n=1))}
+    assert found["gradient norm"] == ("6.9821", "6.9821")
 
 
 def test_what_is_not_resolved_has_a_reason_and_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
