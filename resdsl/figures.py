@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
 from io import BytesIO
@@ -44,5 +45,8 @@ def as_png(figure: Figure) -> bytes:
 
 def _as(figure: Figure, form: str) -> bytes:
     stream = BytesIO()
-    figure.savefig(stream, format=form, dpi=DOTS_PER_INCH, metadata=METADATA[form])
+    with warnings.catch_warnings():
+        # A name in letters that matplotlib's font lacks: boxes in a PNG, the letters themselves in an SVG.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
+        figure.savefig(stream, format=form, dpi=DOTS_PER_INCH, metadata=METADATA[form])
     return stream.getvalue()
