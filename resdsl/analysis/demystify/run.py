@@ -50,7 +50,7 @@ def reproduce(
     with held(folder):
         results = Results()
         for point in wanted:
-            if (value := stored(folder, point)) is not None:
+            if (value := stored(folder, point, sizes)) is not None:
                 results.add(point, value)
         for number in numbers:
             for point in FIGURES[number].points(sizes):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
-from typing import TypeVar, assert_never
+from typing import assert_never
 
+from resdsl.analysis.demystify.compute import checkpoints
 from resdsl.analysis.demystify.data import Data
+from resdsl.analysis.demystify.decoded import value
+from resdsl.analysis.demystify.nets import Relu
 from resdsl.analysis.demystify.points import Course, Ends, Errors, Initial, Parted, Point, Trained, Value, Watched
 from resdsl.analysis.demystify.sizes import Sizes, Training
 from resdsl.analysis.hessian.spectrum import Spectrum
@@ -16,7 +19,6 @@ from resdsl.train.run.difference import Plain, differences
 from resdsl.writing import write
 
 SETTINGS, POINTS = "settings.json", "points"
-V = TypeVar("V", Spectrum, Ends, Course, Errors)
 
 
 def begin(folder: Path, data: Data, sizes: Sizes) -> None:
@@ -44,8 +46,8 @@ def begin(folder: Path, data: Data, sizes: Sizes) -> None:
     write((json.dumps(now, indent=2) + "\n").encode(), str(path))
 
 
-def stored(folder: Path, point: Point) -> Value | None:
-    """None where there is none yet. Raises SpecError for a file that is none."""
+def stored(folder: Path, point: Point, sizes: Sizes) -> Value | None:
+    """None where there is none yet. Raises SpecError for a file that is none, as one that was edited."""
     path = _path(folder, point)
     try:
         said = json.loads(path.read_text("utf-8"))
@@ -56,27 +58,29 @@ def stored(folder: Path, point: Point) -> Value | None:
     try:
         match point:
             case Initial():
-                return _value(Spectrum, said)
+                return value(Spectrum, said, 0)
+            case Trained(relu=Relu.NONE):
+                return value(Ends, said, len(sizes.linear.rates))
             case Trained():
-                return _value(Ends, said)
+                return value(Ends, said, len(sizes.relu.rates))
             case Watched():
-                return _value(Course, said)
+                return value(Course, said, len(checkpoints(sizes.linear.epochs, sizes.watched)))
             case Parted():
-                return _value(Errors, said)
+                return value(Errors, said, len(sizes.parted.rates))
             case _:
                 assert_never(point)
-    except (TypeError, AttributeError, KeyError) as error:
+    except ValueError as error:
         raise _unreadable(path, error) from None
 
 
-def store(folder: Path, point: Point, value: Value) -> None:
+def store(folder: Path, point: Point, of: Value) -> None:
     """Whole or not at all. Raises SpecError."""
     path = _path(folder, point)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise fail("unwritable", f"{path.parent} cannot be made: {error.strerror or error}") from None
-    write((json.dumps(asdict(value)) + "\n").encode(), str(path))
+    write((json.dumps(asdict(of)) + "\n").encode(), str(path))
 
 
 def _path(folder: Path, point: Point) -> Path:
@@ -109,13 +113,6 @@ def _settings(data: Data, sizes: Sizes) -> Plain:
 
 def _training(training: Training) -> Plain:
     return {"epochs": training.epochs, "rates": list(training.rates)}
-
-
-def _value(kind: type[V], said: dict[str, Plain]) -> V:
-    """Lists are tuples in values. All fields, and no others."""
-    if said.keys() != {each.name for each in fields(kind)}:
-        raise TypeError(f"it holds {', '.join(said) or 'nothing'}")
-    return kind(**{name: tuple(each) if isinstance(each, list) else each for name, each in said.items()})
 
 
 def _unreadable(path: Path, error: Exception) -> Exception:
