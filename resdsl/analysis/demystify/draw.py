@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import math
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, assert_never
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from resdsl.analysis.demystify.nets import NETS
 from resdsl.analysis.demystify.panel import Panel, Scale
-from resdsl.analysis.style import look, plot
+from resdsl.analysis.style import look, plot, powers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 
 SIZE = (7.2, 4.2)
 """In inches."""
-FEW_DECADES = 2.5
-"""A logarithmic axis that spans fewer has ticks at 1, 2 and 5."""
+WIDE = 92
+"""Letters in a line of the title."""
 COLUMNS = 3
 """Of the legend."""
 
@@ -29,7 +30,7 @@ def draw(title: str, panels: Sequence[Panel]) -> Figure:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=SIZE, layout="constrained")
-    figure.suptitle(title, fontsize="medium")
+    figure.suptitle(textwrap.fill(title, WIDE), fontsize="medium")
     for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         _panel(axes, panel)
     figure.legend(
@@ -43,14 +44,19 @@ def draw(title: str, panels: Sequence[Panel]) -> Figure:
 
 
 def _panel(axes: Axes, panel: Panel) -> None:
+    shown = np.asarray if panel.y is Scale.LINEAR else _logs
     for line in panel.lines:
         looks = look(NETS.index(line.net) + len(NETS) * line.second)
-        plot(axes, line.at, line.values, line.name, looks)
+        plot(axes, line.at, shown(line.values), line.name, looks)
         if line.errors:
             middle, spread = np.array(line.values), np.nan_to_num(np.array(line.errors))
-            axes.fill_between(line.at, middle - spread, middle + spread, color=looks.colour, alpha=0.18, linewidth=0)
+            axes.fill_between(
+                line.at, shown(middle - spread), shown(middle + spread), color=looks.colour, alpha=0.18, linewidth=0
+            )
     if panel.level is not None:
-        axes.axhline(panel.level.value, color="black", linestyle=":", linewidth=1, label=panel.level.label)
+        axes.axhline(
+            float(shown(panel.level.value)), color="black", linestyle=":", linewidth=1, label=panel.level.label
+        )
     axes.set_xlabel(panel.across)
     axes.set_ylabel(panel.up)
     match panel.x:
@@ -64,18 +70,13 @@ def _panel(axes: Axes, panel: Panel) -> None:
         case _:
             assert_never(panel.x)
     if panel.y is not Scale.LINEAR:
-        axes.set_yscale("log")
-        _few_decades(axes)
+        powers(axes)
     if panel.ticks:
         axes.set_xticks(panel.ticks, [str(tick) for tick in panel.ticks])
         axes.xaxis.minorticks_off()
 
 
-def _few_decades(axes: Axes) -> None:
-    from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
-
-    low, high = axes.get_ylim()
-    if math.log10(high / low) < FEW_DECADES:
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
-        axes.yaxis.set_minor_formatter(NullFormatter())
+def _logs(values: ArrayLike) -> NDArray[np.float64]:
+    """To the base 10, with gaps where values are not above 0."""
+    array = np.asarray(values, np.float64)
+    return np.log10(np.where(array > 0, array, np.nan))
