@@ -24,8 +24,8 @@ NAMES = ("digits", "mnist")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Data:
-    """samples: what the networks are trained on, all digits or MNIST's training images. train, test: the parts where errors are counted,
-    whitened as `train` is. fingerprint: SHA-256 of all images.
+    """samples: what the networks are trained on, all digits with the signs of `digits_pca`, or MNIST's training images. train, test: the parts
+    where errors are counted, whitened on `train` with the signs of `whitening`, so digits have other coordinates there. fingerprint: SHA-256 of all images.
     """
 
     name: str

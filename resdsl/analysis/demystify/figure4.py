@@ -19,8 +19,9 @@ from resdsl.analysis.demystify.summary import Mean, known, mean
 from resdsl.analysis.hessian.spectrum import spectrum
 
 NETS = (XAVIER, ORTHOGONAL, SHORTCUT1, SHORTCUT2, SHORTCUT3)
-TITLE = "Where 2-shortcut networks start, depth does not change the curvature"
 COLUMNS = ("network", "depth", "layers", "condition", "std. error", "median", "largest |eigenvalue|", "runs")
+SAME = 1.05
+"""Condition numbers within this factor are the same at all depths."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,17 @@ def found(sizes: Sizes, data: Data, results: Results) -> Finding:
         )
         for row in rows
     )  # fmt: skip
-    return Finding(TITLE, COLUMNS, cells, remarks, panels)
+    return Finding(_title(rows), COLUMNS, cells, remarks, panels)
+
+
+def _title(rows: Sequence[Row]) -> str:
+    medians = [row.median for row in rows if row.net is SHORTCUT2]
+    if any(map(math.isnan, medians)):
+        return "Condition numbers before training by depth"
+    low, high = min(medians), max(medians)
+    if high <= SAME * low:
+        return f"Where 2-shortcut networks start, depth does not change the condition number: {low:.2f} to {high:.2f}"
+    return f"Where 2-shortcut networks start, condition numbers go from {low:.3g} to {high:.3g} over the depths"
 
 
 def _runs(net: Net, depth: int, sizes: Sizes) -> list[Initial]:
