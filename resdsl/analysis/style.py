@@ -30,11 +30,13 @@ SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Of one line of a figure."""
+    """Of one line of a figure. line: as matplotlib takes it. width: in points. above: of two lines the one with more is drawn over the other."""
 
     colour: str
-    line: str
+    line: str | tuple[float, tuple[float, ...]]
     marker: str
+    width: float = 1.6
+    above: int = 0
 
 
 def look(index: int) -> Look:
@@ -48,7 +50,7 @@ def finite(values: ArrayLike) -> NDArray[np.float64]:
     return np.where(np.isfinite(array), array, np.nan)
 
 
-def plot(axes: Axes, at: ArrayLike, values: ArrayLike, label: str, look: Look, width: float = 1.6) -> None:
+def plot(axes: Axes, at: ArrayLike, values: ArrayLike, label: str, look: Look) -> None:
     """A line with few markers, from left to right; what is not finite is a gap, and a point between gaps a marker. Nothing without points."""
     across, up = np.asarray(at, np.float64), finite(values)
     known = np.flatnonzero(~np.isnan(up))
@@ -57,8 +59,8 @@ def plot(axes: Axes, at: ArrayLike, values: ArrayLike, label: str, look: Look, w
     alone = [i for i in known if all(j < 0 or j >= len(up) or np.isnan(up[j]) for j in (i - 1, i + 1))]
     marked = {*known[np.linspace(0, len(known) - 1, min(MARKS, len(known))).astype(int)].tolist(), *alone}
     axes.plot(
-        across, up, label=label, color=look.colour, linestyle=look.line, linewidth=width, marker=look.marker,
-        markersize=4.5, markevery=sorted(marked), markeredgecolor="white", markeredgewidth=0.5,
+        across, up, label=label, color=look.colour, linestyle=look.line, linewidth=look.width, marker=look.marker,
+        zorder=2 + look.above, markersize=3.8 + 0.8 * look.width, markevery=sorted(marked), markeredgecolor="white", markeredgewidth=0.5,
     )  # fmt: skip
 
 

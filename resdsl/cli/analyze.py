@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from resdsl.cli.analyze_measure import How, analysed, curvature_of
+from resdsl.analysis.report.subjects import SETS, Subject, distinct, named_subject
+from resdsl.cli.analyze_measure import How, Opened, analysed, curvature_of, opened
 from resdsl.cli.analyze_show import Out, show_comparison, show_curvature, show_signal
 from resdsl.cli.model_options import Numbers, image_options, refuse, require_images
 from resdsl.cli.options import (
     library_options,
     networks_options,
     read_parameters,
-    read_spec,
     reporting,
     weights_options,
 )
-
-if TYPE_CHECKING:
-    from resdsl.analysis.report.comparison import Subject
+from resdsl.diagnostics import did_you_mean, fail
 
 PRECISIONS = ("fp32", "fp64")
-SETS = ("table1", "table2", "plain")
-"""Names of resdsl.analysis.report.comparison.SETS, which loads training."""
 ABOUT_SIGNALS = (
     "comparing", "layers", "input", "mean", "std", "samples", "precision", "no_lengths", "folder", "report",
 )  # fmt: skip
@@ -112,37 +109,62 @@ def command(
         out = Out(as_json, folder, report)
         out.require()
         how = How(weights, seed, input, mean, std, samples, precision, not no_lengths, library_options(root, max_units))
-        network = networks[0] if networks else None
+        title, subjects = _set(first, layers) if is_set else ("", _subjects(specs, networks, given))
+        if comparing and len(subjects) < 2:
+            hint = "" if os.path.exists(first) else did_you_mean(first, SETS)
+            raise click.UsageError(f"--compare takes two networks or more{f'; {hint}' if hint else ''}")
+        ready = opened(subjects, how.options)
         if curving:
-            found = curvature_of(read_spec(first), network, given, data or "digits", weights, seed, how.options)
+            found = curvature_of(ready[0], data or "digits", weights, seed, how.options)
             show_curvature(found, as_json=as_json)
             return
         if not comparing:
-            found = analysed(read_spec(first), network, given, "", how, with_verdicts=report is not None)
-            show_signal(found, out)
+            show_signal(analysed(ready[0], how, with_verdicts=report is not None), out)
             return
-        from resdsl.analysis.report.comparison import distinct, set_title, subjects_of
+        _refuse_doubles(ready)
+        compared = [analysed(each, how, with_verdicts=report is not None) for each in ready]
+        papers = {each.name: each.paper for each in subjects if each.paper is not None}
+        show_comparison(title or f"{compared[0].name} and others", compared, papers, out)
 
-        subjects = subjects_of(first, layers) if is_set else distinct(_subjects(specs, networks, given))
-        if len(subjects) < 2:
-            raise click.UsageError("--compare takes two networks or more")
-        compared = [
-            analysed(
-                read_spec(each.spec), each.network, each.parameters, each.name, how, with_verdicts=report is not None
-            )
-            for each in subjects
-        ]
-        title = set_title(first, layers) if is_set else f"{compared[0].name} and others"
-        show_comparison(title, compared, out)
+
+def _set(name: str, layers: int | None) -> tuple[str, list[Subject]]:
+    """Its title and its networks. Raises SpecError."""
+    try:
+        from resdsl.analysis.report.comparison import set_title, subjects_of
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise fail("missing-library", "signals are measured with PyTorch", help="pip install 'resdsl[torch]'") from None
+    return set_title(name, layers), subjects_of(name, layers)
 
 
 def _subjects(specs: tuple[str, ...], networks: tuple[str, ...], parameters: dict[str, str]) -> list[Subject]:
-    from resdsl.analysis.report.comparison import Subject, named_subject
+    for spec in specs:
+        if spec in SETS and not os.path.exists(spec):
+            raise click.UsageError(
+                f"{spec} is a set of networks; alone, with --compare: resdsl analyze --compare {spec}"
+            )
+    found = [replace(named_subject(spec), parameters=parameters) for spec in specs]
+    if not networks:
+        return distinct(found)
+    first, *others = found
+    if others:
+        raise click.UsageError("--network is for one SPEC: of several, write SPEC:NETWORK")
+    if first.network is not None:
+        raise click.UsageError(f"{specs[0]} names a network already; --network is for a SPEC without one")
+    return [replace(first, name=name, network=name) for name in networks]
 
-    if networks:
-        spec, *others = specs
-        if others:
-            raise click.UsageError("--network is for one SPEC: of several, write SPEC:NETWORK")
-        return [Subject(name, spec, name, parameters) for name in networks]
-    found = [named_subject(spec) for spec in specs]
-    return [Subject(each.name, each.spec, each.network, parameters) for each in found]
+
+def _refuse_doubles(ready: list[Opened]) -> None:
+    """Wrong use: a network that is named twice, maybe once as the only one of its spec."""
+    found: dict[object, str] = {}
+    for each in ready:
+        subject = each.subject
+        spec = os.path.realpath(subject.spec) if os.path.exists(subject.spec) else subject.spec
+        written = f"{subject.spec}:{subject.network}" if subject.network else subject.spec
+        network = (spec, each.network.name, tuple(subject.parameters.items()))
+        if network in found:
+            before = found[network]
+            again = f"{written} is given twice" if before == written else f"{before} and {written} are one network"
+            raise click.UsageError(f"{again}: --compare takes each network once")
+        found[network] = written

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING
 import click
 
 from resdsl import api
+from resdsl.analysis.report.subjects import Subject
 from resdsl.cli.model_options import Numbers, read_inputs
+from resdsl.cli.options import read_spec
 from resdsl.diagnostics import noting
-from resdsl.spec import Options, Parameter
+from resdsl.network.network import Network
+from resdsl.spec import Options
 
 if TYPE_CHECKING:
     from resdsl.analysis.hessian.regression import Data
@@ -37,25 +40,41 @@ class How:
     options: Options
 
 
-def analysed(
-    spec: api.Spec,
-    network: str | None,
-    parameters: Mapping[str, Parameter],
-    name: str,
-    how: How,
-    *,
-    with_verdicts: bool,
-) -> Analysed:
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A subject that can be measured. name: empty for one that stands alone. spec: as the library takes it."""
+
+    name: str
+    subject: Subject
+    spec: api.Spec
+    network: Network
+
+
+def opened(subjects: Sequence[Subject], options: Options) -> list[Opened]:
+    """All of them, before one is measured. Standard input is read once. Raises SpecError for the first that cannot be built."""
+    specs: dict[str, api.Spec] = {}
+    found: list[Opened] = []
+    for each in subjects:
+        name = each.name if len(subjects) > 1 else ""
+        with _noting(name):
+            spec = specs[each.spec] = specs[each.spec] if each.spec in specs else read_spec(each.spec)
+            built = api.build(spec, each.network, each.parameters, options=options)
+        found.append(Opened(name, each, spec, built))
+    return found
+
+
+def analysed(opened: Opened, how: How, *, with_verdicts: bool) -> Analysed:
     from resdsl import analysis
     from resdsl.analysis.report.analysed import Analysed
     from resdsl.analysis.report.verdicts import verdicts
 
-    with noting(f"of {name}") if name else nullcontext():
-        built = api.build(spec, network, parameters, options=how.options)
+    subject, built = opened.subject, opened.network
+    name = opened.name or built.name
+    with _noting(opened.name):
         signal = analysis.signal(
-            spec,
-            network,
-            parameters,
+            opened.spec,
+            subject.network,
+            subject.parameters,
             weights=how.weights,
             seed=how.seed,
             inputs=read_inputs(how.input, built.input, how.mean, how.std, limit=how.samples),
@@ -63,23 +82,15 @@ def analysed(
             precision=how.precision,
             lengths=how.lengths,
             options=how.options,
-            progress=_progress(name or built.name),
+            progress=_progress(name),
         )
     if _on_terminal():
         click.echo("\r\x1b[K", nl=False, err=True)
-    found = verdicts(spec, built, network, how.options) if with_verdicts else None
-    return Analysed(name or built.name, built, signal, found)
+    found = verdicts(opened.spec, built, subject.network, how.options) if with_verdicts else None
+    return Analysed(name, built, signal, found)
 
 
-def curvature_of(
-    spec: api.Spec,
-    network: str | None,
-    parameters: Mapping[str, Parameter],
-    data: str,
-    weights: str | None,
-    seed: int,
-    options: Options,
-) -> Curvature:
+def curvature_of(opened: Opened, data: str, weights: str | None, seed: int, options: Options) -> Curvature:
     from resdsl import analysis
     from resdsl.samples import ARRAYS, read_array
 
@@ -87,13 +98,17 @@ def curvature_of(
     if data.lower().endswith(ARRAYS):
         inputs, targets = (read_array(Path(data), name, by_name=True) for name in ("inputs", "targets"))
         pair = (inputs, targets)
-    progress = _progress("Hessian")
+    subject, progress = opened.subject, _progress("Hessian")
     found = analysis.curvature(
-        spec, pair, network, parameters, weights=weights, seed=seed, options=options, progress=progress
-    )
+        opened.spec, pair, subject.network, subject.parameters, weights=weights, seed=seed, options=options, progress=progress
+    )  # fmt: skip
     if progress is not None:
         click.echo("\r\x1b[K", nl=False, err=True)
     return found
+
+
+def _noting(name: str) -> AbstractContextManager[None]:
+    return noting(f"of {name}") if name else nullcontext()
 
 
 def _progress(name: str) -> Callable[[int, int | None], None] | None:

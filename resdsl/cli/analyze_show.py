@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from resdsl.analysis.hessian.result import Curvature
     from resdsl.analysis.report.analysed import Analysed
+    from resdsl.analysis.report.comparison_text import Papers
     from resdsl.analysis.report.pictures import Picture
 
 
@@ -72,8 +73,8 @@ def show_signal(analysed: Analysed, out: Out) -> None:
         _print(text.heading(signal), table, [text.left_out(signal), *text.remarks(signal)])
 
 
-def show_comparison(title: str, compared: Sequence[Analysed], out: Out) -> None:
-    from resdsl.analysis.report import text
+def show_comparison(title: str, compared: Sequence[Analysed], papers: Papers, out: Out) -> None:
+    from resdsl.analysis.report import comparison_text, text
     from resdsl.analysis.report.document import comparison_document, written
 
     named = [(each.name, each.signal) for each in compared]
@@ -84,18 +85,18 @@ def show_comparison(title: str, compared: Sequence[Analysed], out: Out) -> None:
 
         with drawing():
             drawn = comparison_pictures(named) if out.folder is not None else []
-            html = comparison_report(title, compared) if out.report is not None else ""
+            html = comparison_report(title, compared, papers) if out.report is not None else ""
             _write(drawn, html, out)
-    heading = f"{title}: {text.comparison_heading(named)}"
+    heading = f"{title}: {comparison_text.heading(named)}"
     if out.as_json:
-        click.echo(written(comparison_document(named)), nl=False)
+        click.echo(written(comparison_document(named, papers)), nl=False)
     elif not sys.stdout.isatty():
-        click.echo(text.plain_ends(heading, named), nl=False)
+        click.echo(comparison_text.plain(heading, named, papers), nl=False)
     else:
-        table = _table(text.ENDS, text.LEFT)
-        for cells in text.end_cells(named):
+        table = _table(comparison_text.columns(papers), text.LEFT)
+        for cells in comparison_text.cells(named, papers):
             table.add_row(*cells)
-        _print(heading, table, text.END_REMARKS)
+        _print(heading, table, comparison_text.remarks(named, papers))
 
 
 def show_curvature(found: Curvature, *, as_json: bool) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from importlib import resources
 from pathlib import Path
 
@@ -11,8 +13,6 @@ import pytest
 from click.testing import CliRunner, Result
 from jsonschema import Draft202012Validator
 
-from resdsl.analysis.report.comparison import SETS
-from resdsl.cli import analyze as cli
 from resdsl.cli import main
 
 SPEC = """resnet 1
@@ -49,10 +49,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "squared.resnet").write_text(SQUARED)
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def test_names_of_sets() -> None:
-    assert cli.SETS == SETS
 
 
 def test_a_table() -> None:
@@ -149,6 +145,39 @@ def test_sets(name: str, first: list[str], count: int) -> None:
     assert len(document["networks"]) == count
 
 
+def test_a_network_by_its_spec() -> None:
+    arguments = ("--samples", "1", "--no-lengths")
+    assert said("n.resnet:halved", *arguments) == said("n.resnet", "--network", "halved", *arguments)
+
+
+def test_errors_of_the_paper_are_of_its_own_depth() -> None:
+    document = said("--compare", "plain", "--depth", "8", "--samples", "1", "--no-lengths")
+    assert [each["paper_error"] for each in document["networks"]] == [None, None]
+
+
+@pytest.mark.parametrize("missing", ["nosuch.resnet", "n.resnet:nosuch"])
+def test_all_specs_are_built_before_one_is_measured(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    def measured(*_: object, **__: object) -> None:
+        raise AssertionError("measured before all were built")
+
+    monkeypatch.setattr("resdsl.analysis.signal", measured)
+    assert "nosuch" in analyze("--compare", "n.resnet:clean", missing).stderr
+
+
+@pytest.mark.parametrize("specs", [("table1",), ("n.resnet:clean", "squared.resnet")])
+def test_without_torch(specs: tuple[str, ...]) -> None:
+    """In a process of its own, for this one has loaded it."""
+    program = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from resdsl.cli import main; main(['analyze', '--compare', *sys.argv[1:]])"
+    )
+    ended = subprocess.run([sys.executable, "-c", program, *specs], capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 1
+    assert "error[missing-library]: signals are measured with PyTorch" in ended.stderr
+    assert "pip install 'resdsl[torch]'" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 def test_curvature() -> None:
     rng = np.random.default_rng(0)
     inputs = rng.standard_normal((30, 4))
@@ -170,7 +199,16 @@ def test_curvature() -> None:
         (("n.resnet", "--network", "flat"), 1, "error[no-units]: flat has no units"),
         (("n.resnet", "--network", "clean", "--network", "plain"), 2, "--compare shows several"),
         (("n.resnet", "squared.resnet"), 2, "--compare shows several"),
-        (("--compare", "n.resnet:clean"), 2, "two networks or more"),
+        (("--compare", "n.resnet:clean"), 2, "two networks or more\n"),
+        (("--compare", "tabel1"), 2, "two networks or more; did you mean `table1`?"),
+        (("table1",), 2, "resdsl analyze --compare table1\n"),
+        (("--compare", "table1", "n.resnet:clean"), 2, "table1 is a set of networks; alone"),
+        (("--compare", "n.resnet:clean", "n.resnet:plain", "./n.resnet:clean"), 2, "n.resnet:clean and ./n.resnet:clean are one network"),
+        (("--compare", "squared.resnet", "squared.resnet:squared"), 2, "are one network: --compare takes each network once"),
+        (("--compare", "n.resnet", "--network", "clean", "--network", "clean"), 2, "n.resnet:clean is given twice"),
+        (("--compare", "squared.resnet", "squared.resnet"), 2, "squared.resnet is given twice"),
+        (("n.resnet:clen",), 2, "did you mean `clean`?"),
+        (("n.resnet:clean", "--network", "plain"), 2, "n.resnet:clean names a network already"),
         (("--compare", "n.resnet:clean", "squared.resnet", "--network", "plain"), 2, "write SPEC:NETWORK"),
         (("--compare", "n.resnet:clean", "n.resnet:flat"), 1, "of flat"),
         (("--compare", "table1", "--depth", "9"), 2, "`--depth 8`"),

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from html import escape
 
 from resdsl.analysis.quantities import Signal
-from resdsl.analysis.report import text
+from resdsl.analysis.report import comparison_text, text
 from resdsl.analysis.report.comparison_pictures import OVERVIEW, comparison_pictures
+from resdsl.analysis.report.comparison_text import Papers
 from resdsl.analysis.report.ends import ends
 from resdsl.analysis.report.page import Section, page, paragraph, plot, table
 from resdsl.analysis.report.path_rows import COLUMNS as PATH_COLUMNS
@@ -23,7 +24,7 @@ from resdsl.network.network import Network
 
 MOST_FORMS = 6
 """Drawings in a report; the rest is counted."""
-END = "Measured by one forward and one backward pass; gradients are of the output's projection on a random direction."
+END = "Measured by one forward and one backward pass; gradients are of a projection on one random direction, the same for all samples."
 KEY = (
     '<p><span class="key clean" aria-hidden="true"></span> the shortcut, a straight way from input to output. '
     '<span class="key" aria-hidden="true"></span> What stands on that way, before the split, on the shortcut or after '
@@ -72,11 +73,12 @@ def signal_report(analysed: Analysed) -> str:
     return page(f"{signal.network} before training" if signal.weights == "initial" else signal.network, about, cards, sections, END)  # fmt: skip
 
 
-def comparison_report(title: str, analysed: Sequence[Analysed]) -> str:
+def comparison_report(title: str, analysed: Sequence[Analysed], papers: Papers) -> str:
     """Of several networks. Inside `drawing`."""
     named = [(each.name, each.signal) for each in analysed]
     drawn = comparison_pictures(named)
-    numbers = table(text.ENDS, text.end_cells(named), text.LEFT, "Networks from end to end")
+    rows = comparison_text.cells(named, papers)
+    numbers = table(comparison_text.columns(papers), rows, text.LEFT, "Networks from end to end")
     plots = "".join(
         plot(each, wide=each.name == OVERVIEW) for each in drawn if each.name == OVERVIEW or len(named) <= 3
     )
@@ -84,13 +86,15 @@ def comparison_report(title: str, analysed: Sequence[Analysed]) -> str:
     found = "".join(f"<h3>{escape(each.name)}</h3>{_verdicts(each.verdicts)}" for each in analysed)
     paths = "".join(f"<h3>{escape(each.name)}</h3>{_path(each.network)}" for each in analysed)
     sections = [
-        Section("From end to end", "numbers", numbers + "".join(map(paragraph, text.END_REMARKS))),
+        Section(
+            "From end to end", "numbers", numbers + "".join(map(paragraph, comparison_text.remarks(named, papers)))
+        ),
         Section("Unit by unit", "signals", f'<div class="plots">{plots}</div>{_notes([drawn[0].note])}'),
         Section("The units", "units", f'{KEY}<div class="drawings">{units}</div>'),
         Section("The direct paths in closed form", "path", paths),
         Section("What the linter says", "verdicts", found),
     ]
-    return page(title, f"{text.comparison_heading(named)}.", [], sections, END)
+    return page(title, f"{comparison_text.heading(named)}.", [], sections, END)
 
 
 def _units(forms: Sequence[Form]) -> str:
@@ -119,7 +123,7 @@ def _first_form(analysed: Analysed) -> str:
 
 def _path(network: Network) -> str:
     return table(PATH_COLUMNS, path_rows(network), PATH_COLUMNS[:1] + PATH_COLUMNS[-1:], "Gains of the direct path") + paragraph(
-        "What the shortcuts do to a signal of mean 0 and second moment 1, multiplied over the units, from the spec alone: "
+        "What the shortcuts do to a signal of mean 0 and second moment 1, multiplied over the units, from the spec and its initial weights alone: "
         "to the signal itself, to its second moment, and to the gradient's. ?: no closed form."
     )  # fmt: skip
 

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from resdsl.analysis.quantities import Signal
-from resdsl.analysis.report.ends import Ends
+from resdsl.analysis.report.ends import Ends, ends
+from resdsl.analysis.report.looks import looks
 from resdsl.analysis.report.panels import Floats, legend_below, log10, over_units, panel, titled, whole_numbers, wrapped
 from resdsl.analysis.report.pictures import Picture, last_length
-from resdsl.analysis.report.sentences import Named, between, gaps, not_drawn
+from resdsl.analysis.report.sentences import Named, NamedEnds, between, gaps, not_drawn
 from resdsl.analysis.report.text import NEGLIGIBLE
-from resdsl.analysis.style import look, plot, powers, room
+from resdsl.analysis.style import Look, plot, powers, room
+from resdsl.theory.path_gain import log10 as log10_of
+from resdsl.weights import INITIAL
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,7 +46,7 @@ class _Quantity:
 
 QUANTITIES = (
     _Quantity("variance", "Variance at the end over that at the first unit", "Var(x)", "The stream's variance at the units' inputs.", lambda end: end.log10_growth, lambda signal: log10(signal.stream.variance)),
-    _Quantity("ratio", "Mean Var(F) / Var(x)", "Var(F) / Var(x)", "How much each branch adds to the stream.", lambda end: _log10(end.mean_ratio), lambda signal: log10(signal.variance_ratio)),
+    _Quantity("ratio", "Mean Var(F) / Var(x)", "Var(F) / Var(x)", "How much each branch adds to the stream.", lambda end: log10_of(end.mean_ratio), lambda signal: log10(signal.variance_ratio)),
     _Quantity("gradient", "Gradient's norm at the first unit", "norm, of that at the end", "The gradient's norm at the units' inputs, over that behind the last unit.", lambda end: end.log10_gradient, lambda signal: signal.log10_gradient),
     _Quantity("direct", "Through the shortcuts alone", "norm, of the gradient's at the end", "The direct term: what comes back through the shortcuts and what follows the additions, past every branch.", lambda end: end.log10_direct, lambda signal: signal.log10_direct),
     _Quantity("cosine", "Cosine between two inputs' gradients at the first unit", "cosine", "The mean cosine between the gradients of two samples at the units' inputs.", lambda end: end.cosine, lambda signal: signal.cosine, is_log=False),
@@ -54,15 +57,16 @@ LENGTHS = "How many branches the gradient's energy passed between the end and th
 def comparison_pictures(named: Sequence[Named]) -> list[Picture]:
     """All in one figure first, then each alone. A network keeps its colour, line and markers in all. Inside `drawing`."""
     with_lengths = any(signal.lengths is not None for _, signal in named)
-    found = [_overview(named, with_lengths)]
+    at_ends = [(name, ends(signal)) for name, signal in named]
+    found = [_overview(named, at_ends, with_lengths)]
     for quantity in QUANTITIES:
-        says, note = _says(quantity, named), _note(quantity, named)
+        says, note = _says(quantity, at_ends), _note(quantity, named)
         figure, axes = panel(says, note, quantity.ylabel)
         _curves(axes, quantity, named)
         legend_below(axes, _handles(figure), 3)
         found.append(Picture(quantity.name, says, quantity.meaning, note, figure))
     if with_lengths:
-        says = _lengths_say(named)
+        says = _lengths_say(at_ends)
         figure, axes = panel(says, _undrawn(named), "share of the gradient's energy")
         _length_curves(axes, named)
         legend_below(axes, _handles(figure), 3)
@@ -70,18 +74,18 @@ def comparison_pictures(named: Sequence[Named]) -> list[Picture]:
     return found
 
 
-def _overview(named: Sequence[Named], with_lengths: bool) -> Picture:
+def _overview(named: Sequence[Named], at_ends: Sequence[NamedEnds], with_lengths: bool) -> Picture:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(13, 7.6 + 0.22 * math.ceil(len(named) / 4)), layout="constrained")
     for index, quantity in enumerate(QUANTITIES, 1):
         axes = figure.add_subplot(2, COLUMNS, index)
-        titled(axes, _says(quantity, named), NARROW, 9.5)
+        titled(axes, _says(quantity, at_ends), NARROW, 9.5)
         axes.set_ylabel(quantity.ylabel)
         _curves(axes, quantity, named)
     if with_lengths:
         axes = figure.add_subplot(2, COLUMNS, len(QUANTITIES) + 1)
-        titled(axes, _lengths_say(named), NARROW, 9.5)
+        titled(axes, _lengths_say(at_ends), NARROW, 9.5)
         axes.set_ylabel("share of the gradient's energy")
         _length_curves(axes, named)
     notes = " ".join(note for quantity in QUANTITIES if (note := _note(quantity, named)))
@@ -91,13 +95,14 @@ def _overview(named: Sequence[Named], with_lengths: bool) -> Picture:
     )  # fmt: skip
     for text in (*legend.get_texts(), legend.get_title()):
         text.set_parse_math(False)
-    says = "; ".join(_says(quantity, named) for quantity in QUANTITIES)
-    meaning = f"{len(named)} networks before training, over their units: the gradient runs from right to left."
+    says = "; ".join(_says(quantity, at_ends) for quantity in QUANTITIES)
+    when = " before training" if all(signal.weights == INITIAL for _, signal in named) else ""
+    meaning = f"{len(named)} networks{when}, over their units: the gradient runs from right to left."
     return Picture(OVERVIEW, says, meaning, notes, figure)
 
 
-def _says(quantity: _Quantity, named: Sequence[Named]) -> str:
-    return between(named, quantity.what, quantity.end, is_log=quantity.is_log)
+def _says(quantity: _Quantity, at_ends: Sequence[NamedEnds]) -> str:
+    return between(at_ends, quantity.what, quantity.end, is_log=quantity.is_log)
 
 
 def _note(quantity: _Quantity, named: Sequence[Named]) -> str:
@@ -109,25 +114,29 @@ def _curves(axes: Axes, quantity: _Quantity, named: Sequence[Named]) -> None:
     same = all(signal.stages == longest.stages for _, signal in named)
     over_units(axes, longest, stages=same)
     curves = [quantity.curve(signal) for _, signal in named]
-    for index, ((name, _), curve) in enumerate(zip(named, curves, strict=True)):
-        plot(axes, np.arange(1, len(curve) + 1), curve, name, look(index))
+    for (name, _), curve, look in zip(named, curves, _looks(named), strict=True):
+        plot(axes, np.arange(1, len(curve) + 1), curve, name, look)
     room(axes, curves)
     if quantity.is_log:
         powers(axes)
 
 
-def _lengths_say(named: Sequence[Named]) -> str:
-    return between(named, "Branches that the gradient passes on average", lambda end: end.mean_length, is_log=False)
+def _lengths_say(at_ends: Sequence[NamedEnds]) -> str:
+    return between(at_ends, "Branches that the gradient passes on average", lambda end: end.mean_length, is_log=False)
 
 
 def _length_curves(axes: Axes, named: Sequence[Named]) -> None:
-    for index, (name, signal) in enumerate(named):
+    for (name, signal), look in zip(named, _looks(named), strict=True):
         if signal.lengths is not None:
             shares = signal.lengths.measured[: last_length(signal.lengths)]
-            plot(axes, np.arange(len(shares)), shares, name, look(index))
+            plot(axes, np.arange(len(shares)), shares, name, look)
     axes.set_xlabel("branches passed")
     whole_numbers(axes)
     axes.set_ylim(bottom=0)
+
+
+def _looks(named: Sequence[Named]) -> list[Look]:
+    return looks([name for name, _ in named])
 
 
 def _undrawn(named: Sequence[Named]) -> str:
@@ -140,7 +149,3 @@ def _handles(figure: Figure) -> list[Line2D]:
     """A line for each network that has one in some panel, in the order of the networks that the first panel has."""
     lines = [line for axes in figure.axes for line in axes.get_lines() if not str(line.get_label()).startswith("_")]
     return list({str(line.get_label()): line for line in reversed(lines)}.values())[::-1]
-
-
-def _log10(value: float) -> float:
-    return math.log10(value) if value > 0 else math.nan if math.isnan(value) else -math.inf

@@ -6,13 +6,17 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from resdsl.analysis.quantities import Floats, Gains, Lengths, Moments, Signal
+from resdsl.analysis.report.comparison_text import Papers
 from resdsl.analysis.report.ends import ends
 from resdsl.analysis.report.sentences import Named
+
+if TYPE_CHECKING:
+    from resdsl.train.reproduce.tables import Figure
 
 Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 
@@ -24,11 +28,11 @@ def signal_document(signal: Signal) -> dict[str, Json]:
     return {"form": FORM, "kind": "signal", **_signal(signal)}
 
 
-def comparison_document(named: Sequence[Named]) -> dict[str, Json]:
+def comparison_document(named: Sequence[Named], papers: Papers) -> dict[str, Json]:
     networks: list[Json] = [
-        {"name": name, "ends": {key: _finite(value) for key, value in asdict(ends(signal)).items()}, "signal": _signal(signal)}
+        {"name": name, "ends": _ends(signal), "paper_error": _paper(papers.get(name)), "signal": _signal(signal)}
         for name, signal in named
-    ]  # fmt: skip
+    ]
     return {"form": FORM, "kind": "comparison", "networks": networks}
 
 
@@ -47,7 +51,17 @@ def _signal(signal: Signal) -> dict[str, Json]:
         "precision": signal.precision,
         "units": [_unit(signal, i) for i in range(len(signal.units))],
         "lengths": None if signal.lengths is None else _lengths(signal.lengths),
+        "remarks": list(signal.remarks),
     }
+
+
+def _ends(signal: Signal) -> Json:
+    end = asdict(ends(signal))
+    return {key: _finite(value) if isinstance(value, float) else value for key, value in end.items()}
+
+
+def _paper(figure: Figure | None) -> Json:
+    return figure if figure is None or isinstance(figure, float) else figure.value
 
 
 def _unit(signal: Signal, i: int) -> Json:

@@ -12,18 +12,20 @@ from resdsl.analysis.quantities import Lengths, Signal
 from resdsl.analysis.report.ends import Ends, ends
 from resdsl.linter.words import counted, listed, power
 
+UNKNOWN = "–"
 Named = tuple[str, Signal]
 """A network's name in a figure, and its signals."""
+NamedEnds = tuple[str, Ends]
 
 
 def number(value: float) -> str:
     """Three digits; – for NaN."""
-    return "–" if math.isnan(value) else f"{value:.3g}"
+    return UNKNOWN if math.isnan(value) else f"{value:.3g}"
 
 
 def factor(log10: float) -> str:
     """10 ** log10; – for NaN."""
-    return "–" if math.isnan(log10) else power(log10)
+    return UNKNOWN if math.isnan(log10) else power(log10)
 
 
 def of_variance(signal: Signal) -> str:
@@ -31,12 +33,16 @@ def of_variance(signal: Signal) -> str:
 
 
 def of_ratio(signal: Signal) -> str:
-    known = signal.variance_ratio[np.isfinite(signal.variance_ratio)]
+    ratio = signal.variance_ratio
+    known = np.flatnonzero(np.isfinite(ratio))
     if not len(known):
         return "Var(F) / Var(x) is nowhere finite"
-    first, last = float(known[0]), float(known[-1])
+    first, last = float(ratio[known[0]]), float(ratio[known[-1]])
+    if len(known) == 1:
+        return f"Var(F) / Var(x) is {number(first)} in {_unit(signal, known[0])}"
     verb = "falls" if last < first / 1.1 else "rises" if last > first * 1.1 else "goes"
-    return f"Var(F) / Var(x) {verb} from {number(first)} in the first unit to {number(last)} in the last"
+    begin, end = _unit(signal, known[0]), _unit(signal, known[-1])
+    return f"Var(F) / Var(x) {verb} from {number(first)} in {begin} to {number(last)} in {end}"
 
 
 def of_direct(signal: Signal) -> str:
@@ -49,8 +55,16 @@ def of_direct(signal: Signal) -> str:
 
 
 def of_cosine(signal: Signal) -> str:
-    first, last = number(float(signal.cosine[0])), number(float(signal.cosine[-1]))
-    return f"Gradients of two inputs have cosine {first} at the first unit and {last} at the last"
+    known = np.flatnonzero(np.isfinite(signal.cosine))
+    if not len(known):
+        return "Gradients of two inputs have no cosine"
+    said = [f"{number(float(signal.cosine[i]))} at {_unit(signal, i)}" for i in dict.fromkeys(known[[0, -1]].tolist())]
+    return f"Gradients of two inputs have cosine {' and '.join(said)}"
+
+
+def _unit(signal: Signal, index: int) -> str:
+    """By its place at an end, or by its name."""
+    return "the first unit" if index == 0 else "the last" if index == len(signal.units) - 1 else signal.units[index]
 
 
 def of_lengths(lengths: Lengths, units: int) -> str:
@@ -58,9 +72,9 @@ def of_lengths(lengths: Lengths, units: int) -> str:
     return f"The gradient passes {mean} of {units:,} branches on average; independent units would make it {predicted}"
 
 
-def between(named: Sequence[Named], what: str, value: Callable[[Ends], float], *, is_log: bool) -> str:
+def between(named: Sequence[NamedEnds], what: str, value: Callable[[Ends], float], *, is_log: bool) -> str:
     """`what: 5.6e-17 (scale_half) to 1.0 (resnet110)`, over the networks for which it is known."""
-    known = [(value(ends(signal)), name) for name, signal in named]
+    known = [(value(end), name) for name, end in named]
     known = [(end, name) for end, name in known if not math.isnan(end)]
     if not known:
         return f"{what}: not known"

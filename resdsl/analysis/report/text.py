@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from resdsl.analysis.quantities import Signal
 from resdsl.analysis.report.ends import ends
-from resdsl.analysis.report.sentences import Named, factor, number
+from resdsl.analysis.report.sentences import UNKNOWN, factor, number
 from resdsl.linter.words import counted
 
 COLUMNS = (
@@ -23,19 +23,9 @@ COLUMNS = (
     "closed form",
     "cosine",
 )
-ENDS = (
-    "network",
-    "Var growth",
-    "Var(F)/Var(x)",
-    "gradient",
-    "direct term",
-    "closed form",
-    "lengths",
-    "predicted",
-    "cosine",
-)
 LEFT = ("unit", "what", "network")
 """Columns of words; the others hold numbers."""
+DASH = f"{UNKNOWN}: no closed form, not defined, or not measured."
 FEW = 24
 """Units up to which each has a row."""
 NEGLIGIBLE = 1e-3
@@ -107,8 +97,8 @@ def remarks(signal: Signal) -> list[str]:
         f"Behind the last unit: mean² {number(output.mean_square[-1])}, Var(x) {number(output.variance[-1])}, "
         f"{factor(end.log10_growth)} times the first unit's.",
     ]
-    if signal.lengths is not None:
-        lengths = signal.lengths
+    lengths = signal.lengths
+    if lengths is not None and not math.isnan(lengths.mean):
         beyond = f"; shares of {number(lengths.rest)} in all were left out" if lengths.rest > NEGLIGIBLE else ""
         said.append(
             f"The gradient passes {number(lengths.mean)} branches on average, {number(lengths.predicted_mean)} if units were "
@@ -117,9 +107,9 @@ def remarks(signal: Signal) -> list[str]:
     said.append(
         "Gradient, direct term and closed form: norms at the unit's input, over the gradient's behind the last unit."
     )
-    if any(math.isnan(value) for value in signal.log10_expected):
-        said.append("–: no closed form, or not defined.")
-    return said
+    if any(UNKNOWN in row.cells for row in rows(signal)):
+        said.append(DASH)
+    return [*said, *signal.remarks]
 
 
 def left_out(signal: Signal) -> str:
@@ -136,43 +126,6 @@ def plain(signal: Signal) -> str:
         lines.append(row.cells)
     said = [left_out(signal), *remarks(signal)]
     return "\n".join([heading(signal), "", *aligned(COLUMNS, lines), "", *filter(None, said)]) + "\n"
-
-
-def end_cells(named: Sequence[Named]) -> list[tuple[str, ...]]:
-    """A row for each network, under ENDS."""
-    return [_end_cells(name, signal) for name, signal in named]
-
-
-def _end_cells(name: str, signal: Signal) -> tuple[str, ...]:
-    end = ends(signal)
-    return (
-        name,
-        factor(end.log10_growth),
-        number(end.mean_ratio),
-        factor(end.log10_gradient),
-        factor(end.log10_direct),
-        factor(end.log10_expected),
-        number(end.mean_length),
-        number(end.predicted_length),
-        number(end.cosine),
-    )
-
-
-END_REMARKS = (
-    "Var growth: the stream's variance behind the last unit over that before the first. Var(F)/Var(x): mean over units.",
-    "Gradient, direct term, closed form, cosine: at the first unit's input, norms over the gradient's behind the last unit.",
-    "Lengths: branches the gradient passes on average, measured and predicted. –: no closed form, or not defined.",
-)
-
-
-def plain_ends(title: str, named: Sequence[Named]) -> str:
-    return "\n".join([title, "", *aligned(ENDS, end_cells(named)), "", *END_REMARKS]) + "\n"
-
-
-def comparison_heading(named: Sequence[Named]) -> str:
-    first = named[0][1]
-    where = f"{counted(first.samples, 'sample')} of {first.input}, seed {first.seed}, {first.precision}"
-    return f"{counted(len(named), 'network')}, weights {first.weights}, {where}"
 
 
 def aligned(columns: Sequence[str], lines: Sequence[Sequence[str]], left: Sequence[str] = LEFT) -> list[str]:

@@ -110,7 +110,7 @@ def test_it_holds_verdicts_gains_and_numbers(page: str) -> None:
 def test_what_a_user_wrote_is_escaped() -> None:
     shown = analysed(name="<b>&\"n'")
     with drawing():
-        html = signal_report(shown) + comparison_report("<i>x</i>", [shown, shown])
+        html = signal_report(shown) + comparison_report("<i>x</i>", [shown, shown], {})
     assert "<b>&" not in html
     assert "<i>x" not in html
     assert "&lt;b&gt;&amp;&quot;n&#x27;" in html

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from resdsl.analysis.report.comparison import SETS, SHORTCUTS, Subject, distinct, named_subject, set_title, subjects_of
+from resdsl.analysis.report.comparison import SHORTCUTS, set_title, subjects_of
+from resdsl.analysis.report.subjects import SETS
 from resdsl.api import build
 from resdsl.diagnostics import SpecError
 from resdsl.network.costs import summarise
 from resdsl.network.network import distinct_units
-from resdsl.train.reproduce.tables import TABLE1
+from resdsl.train.reproduce.tables import FAIL, TABLE1
 
 
 @pytest.mark.parametrize(
@@ -69,14 +68,8 @@ def test_1001_layers_are_of_bottlenecks() -> None:
     assert {subject.parameters["n"] for name in SETS for subject in subjects_of(name, 1001)} == {111}
 
 
-def test_specs_with_networks(tmp_path: Path) -> None:
-    assert named_subject("std/resnet110:scale_half") == Subject("scale_half", "std/resnet110", "scale_half")
-    assert named_subject("mine.resnet") == Subject("mine.resnet", "mine.resnet")
-    odd = tmp_path / "a:b.resnet"
-    odd.write_text("")
-    assert named_subject(str(odd)).network is None
-
-
-def test_names_tell_networks_apart() -> None:
-    given = [named_subject(text) for text in ("a:n", "b:n", "b:m", "c", "c")]
-    assert [subject.name for subject in distinct(given)] == ["a:n", "b:n", "m", "c (1)", "c (2)"]
+def test_errors_of_the_paper_are_of_its_own_networks() -> None:
+    assert [each.paper for each in subjects_of("table1")][:4] == [6.61, FAIL, FAIL, 12.35]
+    assert [each.paper for each in subjects_of("table2", 110)] == [6.61, 8.17, 7.84, 6.71, 6.37]
+    for name, layers in (("table1", 20), ("table1", 1001), ("table2", 164), ("table2", 29)):
+        assert {each.paper for each in subjects_of(name, layers)} == {None}

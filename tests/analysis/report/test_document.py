@@ -11,6 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from resdsl.analysis.report.document import Json, comparison_document, signal_document, written
+from resdsl.train.reproduce.tables import FAIL
 from tests.analysis.made_up import made_up
 
 SCHEMA = json.loads(resources.files("resdsl.analysis").joinpath("analysis.schema.json").read_text("utf-8"))
@@ -43,11 +44,15 @@ def test_signals(factor: float, lengths: bool) -> None:
 
 
 def test_comparisons() -> None:
-    document = json.loads(written(comparison_document([("a", made_up(factor=0.0)), ("b", made_up())])))
+    named = [("a", made_up(factor=0.0)), ("b", made_up()), ("c", made_up(stages=(1,)))]
+    document = json.loads(written(comparison_document(named, {"a": FAIL, "b": 6.6})))
     check(document)
-    assert [each["name"] for each in document["networks"]] == ["a", "b"]
+    assert [each["name"] for each in document["networks"]] == ["a", "b", "c"]
     assert document["networks"][0]["ends"]["log10_direct"] is None
     assert document["networks"][1]["ends"]["mean_length"] == 1
+    assert [each["paper_error"] for each in document["networks"]] == ["fail", 6.6, None]
+    in_stage = [(each["ends"]["log10_direct_in_stage"], each["ends"]["worst_stage"]) for each in document["networks"]]
+    assert in_stage == [(None, "stage3"), (pytest.approx(3 * math.log10(0.5)), "stage1"), (None, None)]
 
 
 def test_the_schema_refuses_what_is_not_written() -> None:

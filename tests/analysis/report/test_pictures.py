@@ -110,6 +110,8 @@ def test_networks_keep_their_look() -> None:
     assert next(iter(found)) == OVERVIEW
     assert [line.get_label() for line in direct] == ["net0", "net1"]
     assert [line.get_label() for line in ratio] == ["net0", "net1", "net2"]
+    assert ratio[0].get_zorder() > max(line.get_zorder() for line in ratio[1:])
+    assert ratio[0].get_linewidth() > max(line.get_linewidth() for line in ratio[1:])
     assert [line.get_color() for line in direct] == [line.get_color() for line in ratio[:2]]
     assert found["direct"].says == "Through the shortcuts alone: 0 (net2) to 1.00 (net0)"
     assert found["direct"].note == "Not drawn: direct of net2: 0 in 10 of 10 units."

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from resdsl.analysis.report.ends import ends
-from resdsl.analysis.report.text import COLUMNS, ENDS, end_cells, left_out, plain, plain_ends, rows, shown
+from resdsl.analysis.report.text import COLUMNS, DASH, left_out, plain, remarks, rows, shown
 from tests.analysis.made_up import made_up
 
 
@@ -55,9 +57,33 @@ def test_ends() -> None:
     assert math.isnan(ends(made_up(lengths=False)).mean_length)
 
 
-def test_networks_side_by_side() -> None:
-    named = [("cut", made_up(factor=0.0)), ("odd", made_up(factor=-0.5))]
-    cells = [dict(zip(ENDS, line, strict=True)) for line in end_cells(named)]
-    assert (cells[0]["direct term"], cells[0]["closed form"]) == ("0", "0")
-    assert (cells[1]["direct term"], cells[1]["closed form"]) == ("9.8e-04", "–")
-    assert plain_ends("Two", named).startswith("Two\n\nnetwork  ")
+def test_every_dash_is_explained() -> None:
+    """One sample has no cosine, also where all has a closed form; without a dash there is nothing to explain."""
+    assert DASH not in remarks(made_up())
+    assert DASH in remarks(replace(made_up(), cosine=np.full(10, np.nan)))
+    assert DASH in remarks(made_up(factor=-0.5))
+
+
+@pytest.mark.parametrize(("factor", "left"), [(1.0, 0.0), (0.5, 3 * math.log10(0.5)), (0.0, -math.inf)])
+def test_in_the_stage_where_the_direct_term_changes_most(factor: float, left: float) -> None:
+    """Of stages of 4, 3 and 3 units the first has 3 behind its first; all of a cut path is 0 in the last alone, which alone is reached."""
+    end = ends(made_up(factor=factor))
+    assert end.log10_direct_in_stage == pytest.approx(left)
+    assert end.worst_stage == ("stage3" if factor == 0 else "stage1")
+
+
+def test_units_that_change_the_shape_count_in_no_stage() -> None:
+    """Projections x 0.01, elsewhere in a stage, too, beside a growth of 10 a unit in a stage of one other unit."""
+    signal = made_up(stages=(4, 2), factor=1.0)
+    step = np.array([-2.0, 0.0, -2.0, 0.0, -2.0, 1.0])
+    mean = np.array([1.0, 1.0, np.nan, 1.0, np.nan, 1.0])
+    direct = np.cumsum(step[::-1])[::-1]
+    end = ends(replace(signal, log10_direct=direct, shortcut=replace(signal.shortcut, mean=mean)))
+    assert (end.log10_direct, end.log10_direct_in_stage, end.worst_stage) == (-5.0, 1.0, "stage2")
+
+
+def test_stages_of_one_unit_have_none_behind_it() -> None:
+    end = ends(made_up(stages=(1, 1)))
+    assert math.isnan(end.log10_direct_in_stage)
+    assert end.worst_stage is None
+    assert ends(made_up(stages=(5,))).log10_direct_in_stage == pytest.approx(4 * math.log10(0.5))
