@@ -23,7 +23,7 @@ from resdsl.diagnostics import did_you_mean, fail
 
 PRECISIONS = ("fp32", "fp64")
 ABOUT_SIGNALS = (
-    "comparing", "layers", "input", "mean", "std", "samples", "precision", "no_lengths", "folder", "report",
+    "comparing", "layers", "input", "mean", "std", "samples", "precision", "no_lengths",
 )  # fmt: skip
 
 
@@ -46,7 +46,7 @@ ABOUT_SIGNALS = (
 @click.option("--data", metavar="DATA", help="Of the loss: digits, or a .npz or .safetensors file with the arrays inputs and targets.  [default: digits]")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="All numbers of all units, as JSON.")
 @click.option("-o", "--output", "folder", type=click.Path(path_type=Path, file_okay=False), metavar="FOLDER", help="Write the pictures there, as PNG and SVG.")  # fmt: skip
-@click.option("--report", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write one page of HTML with units, pictures, verdicts and gains.")  # fmt: skip
+@click.option("--report", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write one page of HTML with units, pictures, verdicts and gains, or of the curvature.")  # fmt: skip
 @weights_options("initial")
 @image_options
 @networks_options
@@ -116,7 +116,7 @@ def command(
         ready = opened(subjects, how.options)
         if curving:
             found = curvature_of(ready[0], data or "digits", weights, seed, how.options)
-            show_curvature(found, as_json=as_json)
+            show_curvature(found, out)
             return
         if not comparing:
             show_signal(analysed(ready[0], how, with_verdicts=report is not None), out)

@@ -99,12 +99,21 @@ def show_comparison(title: str, compared: Sequence[Analysed], papers: Papers, ou
         _print(heading, table, comparison_text.remarks(named, papers))
 
 
-def show_curvature(found: Curvature, *, as_json: bool) -> None:
+def show_curvature(found: Curvature, out: Out) -> None:
     from resdsl.analysis.hessian import text as curvature_text
     from resdsl.analysis.report.document import written
     from resdsl.analysis.report.text import aligned
 
-    if as_json:
+    if out.folder is not None or out.report is not None:
+        from resdsl.analysis.hessian.page import curvature_report
+        from resdsl.analysis.hessian.pictures import spectrum_picture
+        from resdsl.figures import drawing
+
+        with drawing():
+            drawn = [spectrum_picture(found)] if out.folder is not None else []
+            html = curvature_report(found) if out.report is not None else ""
+            _write(drawn, html, out)
+    if out.as_json:
         click.echo(written(curvature_text.document(found)), nl=False)
         return
     heading, rows = curvature_text.heading(found), curvature_text.rows(found)

@@ -67,7 +67,9 @@ def test_json_has_what_the_table_has() -> None:
     units = document["units"]
     assert [unit["shortcut"]["mean"] for unit in units[1:3]] == pytest.approx([0.5, 0.5])
     assert units[1]["log10_direct"] - units[2]["log10_direct"] == pytest.approx(np.log10(0.5))
-    assert sum(document["lengths"]["measured"]) + document["lengths"]["rest"] == pytest.approx(1)
+    assert sum(document["lengths"]["measured"]) == pytest.approx(1, abs=1e-12)  # what was left out is no part of it
+    assert 0 <= document["lengths"]["rest"] < 1e-6
+    assert document["remarks"] == []
     assert said("n.resnet", "--network", "halved", "--samples", "2", "--no-lengths")["lengths"] is None
 
 
@@ -191,6 +193,18 @@ def test_curvature() -> None:
     assert "largest / 10th percentile" in table
 
 
+def test_pictures_and_page_of_a_curvature(folder: Path) -> None:
+    inputs = np.random.default_rng(0).standard_normal((30, 4))
+    np.savez("data.npz", inputs=inputs, targets=-inputs)
+    result = analyze("squared.resnet", "--curvature", "--data", "data.npz", "-o", "pictures", "--report", "page.html")
+    assert result.exit_code == 0, result.stderr
+    assert {path.name for path in (folder / "pictures").iterdir()} == {"spectrum.png", "spectrum.svg"}
+    assert (folder / "pictures" / "spectrum.png").read_bytes().startswith(b"\x89PNG")
+    assert "by Theorem 2" in (folder / "pictures" / "spectrum.svg").read_text()
+    assert "Curvature of squared" in (folder / "page.html").read_text()
+    assert result.stdout.startswith("squared: 64 parameters")
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
@@ -247,3 +261,44 @@ def test_mistakes(folder: Path, arguments: tuple[str, ...], code: int, words: st
 def test_standard_input() -> None:
     result = CliRunner().invoke(main, ["analyze", "-", "--samples", "2", "--json"], input=SQUARED)
     assert json.loads(result.stdout)["network"] == "squared"
+
+
+def test_standard_input_is_read_once_for_all_its_networks() -> None:
+    arguments = ["analyze", "-", "--compare", "--network", "clean", "--network", "plain", "-p", "n=1", "--samples", "2"]
+    result = CliRunner().invoke(main, [*arguments, "--json"], input=SPEC)
+    assert result.exit_code == 0, result.stderr
+    assert [each["name"] for each in json.loads(result.stdout)["networks"]] == ["clean", "plain"]
+
+
+HIDDEN = """resnet 1
+unit v { branch bn -> linear(4) shortcut identity }
+network joined { input 4 stem concat(v, linear(4)) -> linear(4) stage 2 * v head linear(2, init = zero) }
+network simple { input 3x8x8 stem conv(3x3, 4) -> avgpool stage 2 * v head linear(2) }
+"""
+
+
+def test_remarks_are_in_table_json_and_page(folder: Path) -> None:
+    (folder / "hidden.resnet").write_text(HIDDEN)
+    given = ("hidden.resnet", "--network", "joined", "--samples", "3", "--seed", str(2**64))
+    document = said(*given)
+    assert [remark.split()[0:3] for remark in document["remarks"]] == [
+        ["A", "batch", "norm"], ["The", "head", "hands"], ["1", "unit", "inside"],
+    ]  # fmt: skip
+    table = analyze(*given, "--report", "page.html").stdout
+    page = (folder / "page.html").read_text("utf-8")
+    for remark in document["remarks"]:
+        assert remark in table
+        assert f"<p>{remark}</p>" in page
+
+
+def test_networks_of_other_inputs_are_told_apart(folder: Path) -> None:
+    (folder / "hidden.resnet").write_text(HIDDEN)
+    result = analyze(
+        "--compare", "hidden.resnet", "--network", "joined", "--network", "simple", "--report", "page.html"
+    )
+    about = "2 networks, weights initial, 256 samples of 4 (joined) and 8 samples of 3x8x8 (simple), seed 0, fp32"
+    page = (folder / "page.html").read_text("utf-8")
+    for shown in (result.stdout.splitlines()[0], page):
+        assert about in shown
+    assert "\nsimple: A batch norm sees 8 values" in result.stdout
+    assert "<p>joined: The head hands back no gradient" in page
