@@ -20,7 +20,7 @@ def curvature_report(curvature: Curvature) -> str:
     remarks = [f"Predicted: {predicted}."] if predicted else []
     numbers = table(text.HEADINGS, rows, ("quantity",), "The spectrum in numbers")
     sections = [
-        Section("The spectrum", "spectrum", f'<div class="plots">{plot(drawn, wide=True)}</div>{paragraph(drawn.note) if drawn.note else ""}'),
+        Section("The spectrum", "spectrum", f'<div class="plots">{plot(drawn, wide=True)}</div>'),
         Section("The numbers", "numbers", numbers + "".join(map(paragraph, [*remarks, *curvature.remarks]))),
     ]  # fmt: skip
     about = f"{text.heading(curvature).partition(': ')[2]}."
