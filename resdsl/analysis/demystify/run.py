@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -18,7 +18,7 @@ from resdsl.analysis.demystify.points import Point, Results
 from resdsl.analysis.demystify.sizes import Sizes
 from resdsl.analysis.demystify.store import begin, store, stored
 from resdsl.analysis.demystify.table import FIGURES
-from resdsl.diagnostics import Diagnostic, SpecError
+from resdsl.diagnostics import Diagnostic, Severity, SpecError
 from resdsl.figures import as_png, as_svg, drawing
 from resdsl.train.run.lock import held
 from resdsl.writing import write
@@ -85,14 +85,13 @@ def _written(number: int, folder: Path, data: Data, sizes: Sizes, results: Resul
     try:
         files |= _pictures(found)
     except SpecError as error:
-        missing = error.diagnostics[0]
-    paths = {ending: folder / f"figure{number}.{ending}" for ending in ("json", "png", "svg")}
+        missing = replace(
+            error.diagnostics[0], severity=Severity.WARNING
+        )  # pictures of a former run show the same points
+    paths = {ending: folder / f"figure{number}.{ending}" for ending in files}
     for ending, path in paths.items():
-        if ending in files:
-            write(files[ending], str(path))
-        else:
-            path.unlink(missing_ok=True)  # of a former run
-    return Written(number, found, table, tuple(paths[ending] for ending in files), missing)
+        write(files[ending], str(path))
+    return Written(number, found, table, tuple(paths.values()), missing)
 
 
 def _pictures(found: Finding) -> dict[str, bytes]:

@@ -18,6 +18,7 @@ from resdsl.analysis.demystify.points import Initial, Point, Value
 from resdsl.analysis.demystify.run import reproduce
 from resdsl.analysis.demystify.sizes import Sizes
 from resdsl.analysis.demystify.table import FIGURES
+from resdsl.diagnostics import Severity
 from tests.analysis.demystify.given import TINY
 
 
@@ -168,4 +169,8 @@ def test_without_matplotlib_there_are_tables(tmp_path: Path, data: Data, monkeyp
     assert "matplotlib" in again.missing.message
     assert again.table == first.table
     assert [path.name for path in again.files] == ["figure4.json"]
-    assert not list(tmp_path.glob("figure4.[ps]*g"))
+    assert again.missing.severity is Severity.WARNING
+    assert {path.name for path in tmp_path.glob("figure4.[ps]*g")} == {
+        "figure4.png",
+        "figure4.svg",
+    }  # of the same points
