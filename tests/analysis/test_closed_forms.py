@@ -1,11 +1,13 @@
 """Each closed form of resdsl.theory beside its measurement, over 54 units as the paper's networks of 110 layers have them.
 
-Weights and inputs are random, so a tolerance is four standard errors, worked out where it stands; seeds are fixed. docs/theory.md has the table.
+Weights and inputs are random, so a tolerance is four standard errors: worked out where it stands where there is a formula, otherwise of the seeds'
+spread, and then bounded. Seeds are fixed. docs/theory.md has the table.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -35,6 +37,13 @@ network n {{ input {width} {f"stem {stem}" if stem else ""} stage {units} * u }}
 
 def measured(text: str, *, seed: int = 0, samples: int = SAMPLES, lengths: bool = False) -> Signal:
     return signal(text, seed=seed, samples=samples, lengths=lengths)
+
+
+def standard_error(values: Sequence[float], *, below: float) -> float:
+    """Of the mean over seeds. It must be below so much, lest a wrong network be excused by its own spread."""
+    error = float(np.std(values, ddof=1)) / math.sqrt(len(values))
+    assert error < below
+    return error
 
 
 def table(name: str) -> Signal:
@@ -109,18 +118,20 @@ def test_weights_on_the_shortcut_multiply_the_second_moment(init: str, gain: flo
     assert found.expected.forward == pytest.approx(gain)
 
 
+@pytest.mark.parametrize(("width", "below"), [(8, 1.5), (WIDTH, 0.09)])
 @pytest.mark.parametrize(("init", "gain"), [("he", 2.0), ("xavier", 1.0)])
-def test_a_product_of_weights_is_typically_less_than_its_mean(init: str, gain: float) -> None:
+def test_a_product_of_weights_is_typically_less_than_its_mean(init: str, gain: float, width: int, below: float) -> None:
     """Of n inputs the log-gain of a unit is psi(n / 2) + ln(2 gain / n), with variance psi'(n / 2): for n = 8 each seed's log10 norm is off by
-    0.85, and that of 12 together by 0.25. The closed form, a mean over weights, is 1.5 above."""
-    psi4, trigamma4 = 1 + 1 / 2 + 1 / 3 - np.euler_gamma, math.pi**2 / 6 - 1 - 1 / 4 - 1 / 9
-    typical = UNITS * (psi4 + math.log(2 * gain / 8)) / 2 / math.log(10)
-    error = math.sqrt(UNITS * trigamma4 / 12) / 2 / math.log(10)
-    text = row(f"linear(8, bias = false, init = {init})", "linear(8, bias = false, init = zero)")
+    0.85, and that of 12 together by 0.25. The closed form, a mean over weights, is 1.5 above. For n = 128 it is 0.09 above and the error 0.06."""
+    upto = np.arange(1, width // 2)
+    psi, trigamma = (1 / upto).sum() - np.euler_gamma, math.pi**2 / 6 - (1 / upto**2).sum()
+    typical = UNITS * (psi + math.log(2 * gain / width)) / 2 / math.log(10)
+    error = math.sqrt(UNITS * trigamma / 12) / 2 / math.log(10)
+    text = row(f"linear({width}, bias = false, init = {init})", f"linear({width}, bias = false, init = zero)")
     found = [measured(text, seed=seed, samples=2) for seed in range(12)]
     assert found[0].log10_expected[0] == pytest.approx(UNITS * math.log10(gain) / 2, abs=1e-6)
     assert np.mean([each.log10_direct[0] for each in found]) == pytest.approx(typical, abs=4 * error)
-    assert typical < found[0].log10_expected[0] - 1.5
+    assert typical < found[0].log10_expected[0] - below
 
 
 @pytest.mark.parametrize(("scale", "shift"), [(1.0, 0.0), (2.0, 0.0), (0.5, 0.0), (1.0, 1.0)])
@@ -158,7 +169,9 @@ def test_norm_and_relu_behind_the_addition_close_it_exponentially() -> None:
     found = measured(row("identity", POST, after="bn -> relu", stem="relu"))
     assert np.isnan(found.log10_expected).all()
     lost = np.diff(found.log10_direct[::-1][:21])  # from the end on
-    assert -0.3 < lost.mean() < -0.1
+    others = [measured(row("identity", POST, after="bn -> relu", stem="relu"), seed=seed) for seed in (1, 2, 3)]
+    factors = [10 ** np.diff(each.log10_direct[::-1][:21]).mean() for each in (found, *others)]
+    assert np.mean(factors) == pytest.approx(0.71, abs=4 * standard_error(factors, below=0.015))
     assert lost[10:].mean() == pytest.approx(lost[:10].mean(), rel=0.4)
     polynomial = measured(row("identity", POST, after="relu", stem="relu"))
     assert found.log10_direct[-21] < -2 < polynomial.log10_direct[0]
@@ -175,51 +188,55 @@ def test_relu_before_the_addition_adds_to_the_mean() -> None:
     assert found.log10_direct == pytest.approx(0, abs=1e-5)
 
 
-def lengths(branch: str, seeds: int) -> tuple[float, float]:
-    """Mean lengths over seeds: measured, and predicted from the measured gains."""
+def lengths(branch: str, seeds: int) -> tuple[list[float], list[float]]:
+    """Mean lengths by seed: measured, and predicted from the measured gains."""
     found = [measured(row("identity", branch), seed=seed, samples=256, lengths=True).lengths for seed in range(seeds)]
-    assert None not in found
     pairs = [(each.mean, each.predicted_mean) for each in found if each is not None]
-    return float(np.mean([pair[0] for pair in pairs])), float(np.mean([pair[1] for pair in pairs]))
+    assert len(pairs) == seeds
+    return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
 
 
 def test_path_lengths_without_norms() -> None:
-    """Two He layers behind ReLUs hand back as much as the shortcut, a = 1: half of the 54 branches. A seed is off by 0.7."""
+    """Two He layers behind ReLUs hand back as much as the shortcut, a = 1: half of the 54 branches."""
     found, predicted = lengths(HE, 4)
-    assert predicted == pytest.approx(27, abs=4 * 0.7 / 2)
-    assert found == pytest.approx(predicted, abs=4 * 0.7 / 2)
+    assert np.mean(predicted) == pytest.approx(27, abs=4 * standard_error(predicted, below=0.5))
+    assert np.mean(found) == pytest.approx(27, abs=4 * standard_error(found, below=0.6))
 
 
 @pytest.mark.slow
 def test_path_lengths_of_full_pre_activation() -> None:
     """A rectified normal number has the variance v / 2, v = 1 - 1/pi, so each unit adds v, its first norm hands back
-    1 / (1 + v i) and its second 1 / v: a_i / (1 + a_i) sums to 6.25. A seed is off by 0.08."""
+    1 / (1 + v i) and its second 1 / v: a_i / (1 + a_i) sums to 6.25. Measured is 6.36, predicted from the measured gains 6.31."""
     v = 1 - 1 / math.pi
     chances = [1 / (1 + v * (1 + v * i)) for i in range(UNITS)]
     assert sum(chances) == pytest.approx(6.25, abs=0.01)
-    found, predicted = lengths(PRE, 3)
-    assert predicted == pytest.approx(sum(chances), abs=4 * 0.08 / math.sqrt(3))
-    assert found == pytest.approx(6.42, abs=4 * 0.08 / math.sqrt(3))
+    found, predicted = lengths(PRE, 4)
+    assert np.mean(predicted) == pytest.approx(sum(chances), abs=4 * standard_error(predicted, below=0.06))
+    assert np.mean(found) == pytest.approx(6.38, abs=4 * standard_error(found, below=0.06))
     assert found == pytest.approx(predicted, rel=0.03)
 
 
 def test_growth_without_norms() -> None:
-    """He: signal and gradient double in each unit, 2^54 = 10^16.3 and 10^8.1 in the norm. A seed is off by 0.5 in either's logarithm."""
+    """He: signal and gradient double in each unit, 2^54 = 10^16.3 and 10^8.1 in the norm."""
     found = [measured(row("identity", HE), seed=seed, samples=32) for seed in range(6)]
-    error = 0.5 / math.sqrt(6)
-    assert np.mean([each.log10_gradient[0] for each in found]) == pytest.approx(UNITS * HALF, abs=4 * error)
+    gradient = [float(each.log10_gradient[0]) for each in found]
+    assert np.mean(gradient) == pytest.approx(UNITS * HALF, abs=4 * standard_error(gradient, below=0.25))
     growth = [math.log10(each.output.variance[-1] + each.output.mean_square[-1]) for each in found]
-    assert np.mean(growth) == pytest.approx(UNITS * math.log10(2), abs=4 * error)
+    assert np.mean(growth) == pytest.approx(UNITS * math.log10(2), abs=4 * standard_error(growth, below=0.6))
 
 
 def test_growth_of_n_shortcut_networks() -> None:
     """Xavier, linear: the branch of two layers hands back 1, however many there are."""
-    found = signal("std/n_shortcut", "shortcut2", {"units": UNITS, "width": 64}, samples=32)
-    assert found.log10_gradient[0] == pytest.approx(UNITS * HALF, abs=4 * 0.5)
-    assert found.branch_backward.mean() == pytest.approx(1, abs=4 * math.sqrt(4 / 64 / UNITS))
-    assert found.lengths is not None
-    assert found.lengths.predicted_mean == pytest.approx(27, abs=2)
-    assert found.log10_direct == pytest.approx(0, abs=1e-5)
+    sizes: dict[str, Parameter] = {"units": UNITS, "width": 64}
+    found = [signal("std/n_shortcut", "shortcut2", sizes, samples=32, seed=seed) for seed in range(4)]
+    gradient = [float(each.log10_gradient[0]) for each in found]
+    assert np.mean(gradient) == pytest.approx(UNITS * HALF, abs=4 * standard_error(gradient, below=0.2))
+    assert found[0].branch_backward.mean() == pytest.approx(1, abs=4 * math.sqrt(4 / 64 / UNITS))
+    pairs = [(each.lengths.mean, each.lengths.predicted_mean) for each in found if each.lengths is not None]
+    assert pairs[0] == pytest.approx((26.98, 26.55), abs=0.01)
+    for values in zip(*pairs, strict=True):
+        assert np.mean(values) == pytest.approx(27, abs=4 * standard_error(values, below=0.3))
+    assert found[0].log10_direct == pytest.approx(0, abs=1e-5)
 
 
 def test_norms_make_growth_polynomial() -> None:
@@ -238,6 +255,40 @@ def test_pads_lose_half_and_the_closed_form_says_so() -> None:
     assert found.log10_expected[0] == pytest.approx(2 * math.log10(0.5) / 2)
     assert found.log10_direct[0] == pytest.approx(found.log10_expected[0], abs=0.1)
     assert found.shortcut.forward[[18, 36]] == pytest.approx(0.5, abs=0.03)
+
+
+def test_zero_padding_takes_from_a_convolution_on_the_shortcut() -> None:
+    """Of 3x3 taps on 16x16 pixels (46/48)^2 = 0.918 lie inside, in either direction; the closed form counts all."""
+    text = """resnet 1
+unit u { branch conv(3x3, 32, init = zero) shortcut conv(3x3, 32, bias = false) }
+network n { input 32x16x16 stage u }"""
+    found = [signal(text, seed=seed, samples=16, lengths=False) for seed in range(8)]
+    assert found[0].expected.forward == found[0].expected.backward == pytest.approx(2)
+    for values in (
+        [float(each.shortcut.forward[0]) / 2 for each in found],
+        [float(each.shortcut.backward[0]) / 2 for each in found],
+    ):
+        error = standard_error(values, below=0.012)
+        assert np.mean(values) == pytest.approx((46 / 48) ** 2, abs=4 * error)
+        assert np.mean(values) < 1 - 4 * error
+
+
+def test_relu_behind_branches_that_double_closes_sooner() -> None:
+    """Without norms each branch has twice the second moment of the stream it is added to, and later ones make the sign:
+    10^-0.64 in the norm after 10 units, by a walk of such steps, where steps alike leave 10^-0.38, the closed form."""
+    generator = np.random.default_rng(0)
+    walk = np.maximum(generator.standard_normal(100_000), 0)
+    is_open = np.ones(len(walk), np.bool_)
+    for _ in range(10):
+        walk = walk + math.sqrt(2 * np.mean(walk**2)) * generator.standard_normal(len(walk))
+        is_open &= walk > 0
+        walk = np.maximum(walk, 0)
+    expected = math.log10(is_open.mean()) / 2
+    found = [measured(row("identity", HE, after="relu", stem="relu", units=10), seed=seed) for seed in range(8)]
+    values = [float(each.log10_direct[0]) for each in found]
+    assert np.mean(values) == pytest.approx(expected, abs=4 * standard_error(values, below=0.02))
+    assert found[0].log10_expected[0] == pytest.approx(math.log10(math.comb(20, 10) / 4**10) / 2)
+    assert expected < found[0].log10_expected[0] - 0.2
 
 
 def test_between_stages_masks_follow_the_stream() -> None:
