@@ -119,7 +119,7 @@ class Walk:
                 else:
                     waves = self._unit_back(part, source, waves)
             except NotFiniteError:
-                raise _not_finite("the gradient is", self._places[id(part)]) from None
+                raise _not_finite("the gradient is", self._places[id(part)], source.dtype) from None
         return waves
 
     def _unit(self, cut: Cut, x: Tensor) -> Tensor:
@@ -136,7 +136,7 @@ class Walk:
         second = 0.0 if shortcut is None else moments(shortcut).second
         if not math.isfinite(row.output.second + row.branch.second + second):
             raise _not_finite(
-                "numbers are", self._places[id(cut)], f"the variance of its input is {row.stream.variance:.3g}"
+                "numbers are", self._places[id(cut)], x.dtype, f"the variance of its input is {row.stream.variance:.3g}"
             )
         row.shortcut_mean = 0.0 if shortcut is None else mean_factor(x, shortcut)
         row.shortcut_forward = 0.0 if shortcut is None else _over(second, row.stream.second)
@@ -197,7 +197,7 @@ class Walk:
 
     def _finite(self, part: Part, result: Tensor) -> Tensor:
         if not math.isfinite(energy(result)):
-            raise _not_finite("numbers are", self._places[id(part)])
+            raise _not_finite("numbers are", self._places[id(part)], result.dtype)
         return result
 
     def _tell(self) -> None:
@@ -272,7 +272,7 @@ def _projected(walk: Walk, head: Sequence[Span], last: Tensor) -> Wave | None:
     try:
         wave = Wave.of(back(output, last, _direction(output)[None])[0])
     except NotFiniteError:
-        raise _not_finite("the gradient is", "in the head") from None
+        raise _not_finite("the gradient is", "in the head", last.dtype) from None
     return None if wave.log10 == -math.inf else Wave(wave.tensor, 0.0)
 
 
@@ -301,7 +301,11 @@ def _no_units(network: Network) -> SpecError:
     return fail("no-units", message, help="`resdsl show` has its layers")
 
 
-def _not_finite(what: str, place: str, *notes: str) -> SpecError:
-    """what: with its verb, `numbers are`."""
+def _not_finite(what: str, place: str, kind: torch.dtype, *notes: str) -> SpecError:
+    """what: with its verb, `numbers are`. kind: what was computed in."""
     message = f"{what} not finite {place}"
-    return fail("not-finite", message, notes=list(notes), help="float64 has a larger range: `--precision fp64`")
+    if kind is torch.float64:
+        return fail(
+            "not-finite", message, notes=[*notes, "squares count, too: they leave float64 from numbers of 1e154 on"]
+        )
+    return fail("not-finite", message, notes=notes, help="float64 has a larger range: `--precision fp64`")
