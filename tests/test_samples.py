@@ -18,7 +18,7 @@ from resdsl.diagnostics import SpecError
 from resdsl.network.initial import Weights
 from resdsl.network.network import Network
 from resdsl.network.types import Image, Shape, Vector
-from resdsl.samples import CIFAR10, IMAGENET, UNIT, Normalisation, read_samples
+from resdsl.samples import CIFAR10, IMAGENET, UNIT, Normalisation, read_array, read_samples
 from resdsl.verify import Check, Report, Wanted
 
 SHAPE = Image(3, 4, 6)
@@ -432,3 +432,14 @@ def test_inputs_that_verify_cannot_take(
     assert words in result.stderr
     assert (result.exit_code, result.stdout, inputs) == (code, "", [])
     assert arguments[0] == "--calibration" or "calibration" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "make", [npz(inputs=samples(), targets=samples(4)), tensors(inputs=samples(), targets=samples(4))]
+)
+def test_arrays_that_must_have_their_name(make: Make, tmp_path: Path) -> None:
+    path = make(tmp_path)
+    assert len(read_array(path, "targets", by_name=True)) == 4
+    for alone in (npz(inputs=samples()), tensors(inputs=samples())):
+        with pytest.raises(SpecError, match="holds no array called targets"):
+            read_array(alone(tmp_path), "targets", by_name=True)
