@@ -44,7 +44,7 @@ def test_the_place_is_named(network: str, message: str, lengths: bool) -> None:
 
 
 def test_in_float64_no_larger_range_is_promised() -> None:
-    text = f"{UNITS}network n {{ input 4 stem {' -> '.join(['scale(1e80)'] * 2)} -> linear(4) stage 2 * v }}"
+    text = f"{UNITS}network n {{ input 4 stem {' -> '.join(['scale(1e30)'] * 6)} -> linear(4) stage 2 * v }}"
     with pytest.raises(SpecError) as raised:
         signal(text, samples=3, precision="fp64")  # the numbers themselves would fit
     (found,) = raised.value.diagnostics
