@@ -48,5 +48,5 @@ def _as(figure: Figure, form: str) -> bytes:
     with warnings.catch_warnings():
         # A name in letters that matplotlib's font lacks: boxes in a PNG, the letters themselves in an SVG.
         warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
-        figure.savefig(stream, format=form, dpi=DOTS_PER_INCH, metadata=METADATA[form])
+        figure.savefig(stream, format=form, dpi=DOTS_PER_INCH, metadata=METADATA[form])  # pyright: ignore[reportUnknownMemberType]
     return stream.getvalue()
