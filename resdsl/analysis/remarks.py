@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 from resdsl.analysis.quantities import Lengths
 from resdsl.analysis.rows import Row
 from resdsl.diagnostics import fail
 from resdsl.linter.words import counted, listed
 from resdsl.network.network import Network, count_units, unit_chains
+from resdsl.network.operators import Relu
 from resdsl.train.compute.norms import least_positions
 
+SEVERAL = 8
+"""Units, from which on something is said of all of them."""
+GROWS = 1.5
+"""By unit, from which on a growing stream is told. Branches of equal variance come to less from the third unit on."""
+LESS = 0.3
+"""In log10: half of a closed form, or less of it."""
 FEW = 32
 """Values of which a standard deviation is off by an eighth, and its inverse by more the fewer they are."""
 
@@ -32,6 +40,8 @@ def remarks(
         *_of_weights(is_initial),
         *_of_the_start(projects),
         *_of_lengths(lengths),
+        *_of_the_stream(rows),
+        *_of_masks(rows),
         *_of_hidden_units(network, rows),
     )
 
@@ -61,6 +71,39 @@ def _of_the_start(projects: bool) -> Iterator[str]:
 def _of_lengths(lengths: Lengths | None) -> Iterator[str]:
     if lengths is not None and math.isnan(lengths.mean):
         yield "No gradient reaches the first unit, so it has no path lengths."
+
+
+def _of_the_stream(rows: Sequence[Row]) -> Iterator[str]:
+    dead = next((row for row in rows if row.output.second == 0), None)
+    if dead is not None:
+        yield f"Nothing of the signal is left behind {dead.cut.name}: all is 0 from there on."
+        return
+    for stage, inside in groupby(rows, lambda row: row.cut.stage):
+        first, *rest = inside
+        if len(rest) < SEVERAL or not first.output.second:
+            continue
+        factor = (rest[-1].output.second / first.output.second) ** (1 / len(rest))
+        if factor >= GROWS:
+            yield f"The stream's second moment grows by a factor of {factor:.2g} with each unit of {stage}."
+
+
+def _of_masks(rows: Sequence[Row]) -> Iterator[str]:
+    """The closed form of ReLUs behind additions is that of a sum of many branches alike, see theory.path_gain.open_chance."""
+    behind = [row for row in rows if math.isfinite(row.direct_expected) and _ends_with_relu(row)]
+    large = sum(row.branch.variance >= row.stream.variance for row in behind)
+    if len(behind) < SEVERAL or 2 * large <= len(behind):
+        return
+    first = behind[0]
+    if first.direct < first.direct_expected - LESS:
+        yield (
+            f"Var(F)/Var(x) is 1 or more in {large} of {len(behind)} units with a ReLU behind the addition: each decides anew what passes, "
+            "and less comes back through the shortcuts than the closed form says."
+        )
+
+
+def _ends_with_relu(row: Row) -> bool:
+    unit = row.cut.unit
+    return unit.shortcut.chain is not None and any(isinstance(element, Relu) for element in unit.after)
 
 
 def _of_hidden_units(network: Network, rows: Sequence[Row]) -> Iterator[str]:

@@ -102,3 +102,36 @@ network n {{ input 4 stage gated stage joined stage opened }}
     assert found.remarks == (
         "Measured as a whole with 4 units inside concat or behind a gate on the branch: stage1.0, stage2.0.",
     )
+
+
+def test_a_dead_signal_is_said_with_the_unit() -> None:
+    """scale(-1) makes of what a ReLU left something that the next ReLU leaves nothing of."""
+    unit = "resnet 1\nunit v { branch linear(4) -> scale(0) shortcut identity after scale(-1) -> relu }\n"
+    found = signal(unit + "network n { input 4 stage 4 * v }", samples=64)
+    assert found.output.variance[0] > 0
+    assert [each for each in found.remarks if "Nothing of the signal" in each] == [
+        "Nothing of the signal is left behind stage1.1: all is 0 from there on."
+    ]
+
+
+def growth(text: str) -> list[str]:
+    return [each for each in signal(text, samples=64, lengths=False).remarks if "grows by a factor" in each]
+
+
+def test_growth_is_said_with_its_factor() -> None:
+    """He weights and no norm: each unit doubles the second moment, and adding xavier's halved branch makes it 1.25."""
+    unit = "resnet 1\nunit v(start) {{ init start branch relu -> linear(256) shortcut identity }}\nnetwork n {{ input 256 stage {n} * v({start}) }}"
+    (said,) = growth(unit.format(n=12, start="he"))
+    assert 1.7 < float(said.split("a factor of ")[1].split()[0]) < 2.3
+    assert "stage1" in said
+    assert not growth(unit.format(n=12, start="xavier(gain = 0.7)"))
+    assert not growth(unit.format(n=8, start="he"))  # too few to say it of all
+
+
+def test_branches_that_decide_every_mask_are_said() -> None:
+    unit = "resnet 1\nunit v {{ branch linear(64) -> scale({factor}) shortcut identity after relu }}\nnetwork n {{ input 64 stage 10 * v }}"
+    said = [each for each in signal(unit.format(factor=2), samples=64).remarks if "decides anew" in each]
+    assert [each.partition(" units")[0] for each in said] == ["Var(F)/Var(x) is 1 or more in 10 of 10"]
+    found = signal(unit.format(factor=2), samples=64)
+    assert found.log10_direct[0] < found.log10_expected[0]
+    assert not any("decides anew" in each for each in signal(unit.format(factor=0.1), samples=64).remarks)

@@ -123,7 +123,7 @@ def _first_form(analysed: Analysed) -> str:
 
 def _path(network: Network) -> str:
     return table(PATH_COLUMNS, path_rows(network), PATH_COLUMNS[:1] + PATH_COLUMNS[-1:], "Gains of the direct path") + paragraph(
-        "What the shortcuts do to a signal of mean 0 and second moment 1, multiplied over the units, from the spec and its initial weights alone: "
+        "What the shortcuts do to a signal of mean 0 and second moment 1, multiplied over the units but those with a projection, from the spec and its initial weights alone: "
         "to the signal itself, to its second moment, and to the gradient's. ?: no closed form."
     )  # fmt: skip
 
