@@ -73,6 +73,12 @@ class Step:
         """The optimiser's state by the names of the parameters, its own tensors."""
         return {name: self.optimiser.state[p]["momentum_buffer"] for name, p in self.parameters.items()}
 
+    def read(self) -> Meter:
+        """The sums, which are set to 0. Waits for the device."""
+        loss, wrong, seen = self.sums.tolist()
+        self.sums.zero_()
+        return Meter(loss, round(wrong), round(seen))
+
     def _alone(self) -> object:
         """Gradients of all parts but the last stay in their process."""
         return self.forward.no_sync() if isinstance(self.forward, DistributedDataParallel) else nullcontext()

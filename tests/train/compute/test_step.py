@@ -134,24 +134,17 @@ def test_bf16_is_finite_and_near_with_weights_in_float32(network: str) -> None:
     assert {tensor.dtype for tensor in found.state.values()} == {torch.float32}
 
 
-def read(step: Step) -> Meter:
-    """The sums, which are set to 0."""
-    loss, wrong, seen = step.sums.tolist()
-    step.sums.zero_()
-    return Meter(loss, round(wrong), round(seen))
-
-
 def test_sums_are_read_once() -> None:
     made = NETWORKS["vector"]()
     step = Step(training_module(made, initial_weights(made), FP64, CPU), CIFAR, FP64)
     for inputs, labels in batches(made):
         step(Batch(inputs, labels, BATCH))
     expected = plain(made, CIFAR, 1, rates=(0.0,) * len(RATES))
-    meter = read(step)
+    meter = step.read()
     assert meter.seen == BATCH * len(RATES)
     assert meter.wrong == expected.wrong
     assert meter.loss == pytest.approx(sum(expected.losses) * BATCH, rel=EXACT)
-    assert read(step) == Meter(0, 0, 0)
+    assert step.read() == Meter(0, 0, 0)
 
 
 def test_what_is_decayed_by_weights_alone() -> None:
@@ -328,7 +321,7 @@ def ours(network: Network, recipe: Recipe, execution: Execution, device: torch.d
             update = update or (Captured(step, batch) if execution.graph else step)
             torch.manual_seed(number)
             update(batch)
-            meter = read(step)
+            meter = step.read()
             losses.append(meter.loss / meter.seen)
             wrong += meter.wrong
     gradients = {name: parameter.grad for name, parameter in step.parameters.items()}
