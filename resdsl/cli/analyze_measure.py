@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import click
 from resdsl import api
 from resdsl.analysis.report.subjects import Subject
 from resdsl.cli.model_options import Numbers, read_inputs
-from resdsl.cli.options import read_spec
+from resdsl.cli.options import on_terminal, read_spec
 from resdsl.diagnostics import noting
 from resdsl.network.network import Network
 from resdsl.spec import Options
@@ -84,7 +83,7 @@ def analysed(opened: Opened, how: How, *, with_verdicts: bool) -> Analysed:
             options=how.options,
             progress=_progress(name),
         )
-    if _on_terminal():
+    if on_terminal():
         click.echo("\r\x1b[K", nl=False, err=True)
     found = verdicts(opened.spec, built, subject.network, how.options) if with_verdicts else None
     return Analysed(name, built, signal, found)
@@ -113,7 +112,7 @@ def _noting(name: str) -> AbstractContextManager[None]:
 
 def _progress(name: str) -> Callable[[int, int | None], None] | None:
     """Where a measurement stands, in one line of a terminal."""
-    if not _on_terminal():
+    if not on_terminal():
         return None
 
     def tell(done: int, total: int | None) -> None:
@@ -121,7 +120,3 @@ def _progress(name: str) -> Callable[[int, int | None], None] | None:
         click.echo(f"\r\x1b[K{name}: {where}\r", nl=False, err=True)
 
     return tell
-
-
-def _on_terminal() -> bool:
-    return sys.stderr is not None and sys.stderr.isatty()  # pyright: ignore[reportUnnecessaryComparison]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -28,7 +27,15 @@ from resdsl.cli.model_options import (
     require_int8,
     require_threads,
 )
-from resdsl.cli.options import library_options, network_options, read_parameters, read_spec, reporting, weights_options
+from resdsl.cli.options import (
+    library_options,
+    network_options,
+    on_terminal,
+    read_parameters,
+    read_spec,
+    reporting,
+    weights_options,
+)
 from resdsl.targets.endings import is_compiled, is_engine
 from resdsl.targets.onnx_provider import Provider
 from resdsl.targets.precision import Form, Precision
@@ -148,7 +155,7 @@ def command(
             cuda_graph=cuda_graph,
             rounds=rounds,
             seconds=seconds,
-            told=_progress if sys.stderr is not None and sys.stderr.isatty() else None,  # pyright: ignore[reportUnnecessaryComparison]
+            told=_progress if on_terminal() else None,
         )
     click.echo(json.dumps(_document(measurement), indent=2) if as_json else _text(measurement))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import wraps
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from resdsl.cli.options import on_terminal
 from resdsl.diagnostics import SpecError
 from resdsl.targets.tensorrt.options import (
     DEFAULT_BATCH,
@@ -146,7 +146,7 @@ def _options(
 @contextmanager
 def watching() -> Generator[Watcher | None]:
     """On a terminal, who shows the phases of a build while it lasts; nobody elsewhere."""
-    if sys.stderr is None or not sys.stderr.isatty():  # pyright: ignore[reportUnnecessaryComparison]
+    if not on_terminal():
         yield None
         return
     from rich.console import Console

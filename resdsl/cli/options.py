@@ -129,6 +129,11 @@ def read_settings(option: str, texts: tuple[str, ...], *, needs_value: bool = Fa
     return result
 
 
+def on_terminal() -> bool:
+    """Whether somebody watches standard error, where progress is shown."""
+    return sys.stderr is not None and sys.stderr.isatty()  # pyright: ignore[reportUnnecessaryComparison]
+
+
 def library_options(root: Path | None, max_units: int) -> Options:
     if root is not None and not root.is_dir():
         raise click.UsageError(f"--root {root} is no folder")

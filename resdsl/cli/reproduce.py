@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from resdsl.cli.options import reporting
+from resdsl.cli.options import on_terminal, reporting
 from resdsl.cli.train_options import (
     DataFlags,
     ExecutionFlags,
@@ -162,7 +162,7 @@ def _outcomes(
         if isinstance(outcome, Interrupted):
             return done, outcome.signal
         done[trial] = outcome
-        clear = "\x1b[K" if _on_terminal() else ""
+        clear = "\x1b[K" if on_terminal() else ""
         click.echo(f"{clear}{count} of {len(left)}: {_named(trial)}: {_said(outcome)}", err=True)
     return done, None
 
@@ -187,7 +187,7 @@ def _on_ray(left: list[Trial], how: How, data: DataFlags, gpus: float) -> Outcom
 
 def _progress(name: str) -> Callable[[Event], None] | None:
     """Where a run stands, in one line of a terminal."""
-    if not _on_terminal():
+    if not on_terminal():
         return None
     from resdsl.train.run.events import Evaluated, Logged
 
@@ -202,10 +202,6 @@ def _progress(name: str) -> Callable[[Event], None] | None:
         click.echo(f"\r\x1b[K{name}: iteration {event.iteration:,}, {words}\r", nl=False, err=True)
 
     return tell
-
-
-def _on_terminal() -> bool:
-    return sys.stderr is not None and sys.stderr.isatty()  # pyright: ignore[reportUnnecessaryComparison]
 
 
 def _show(measured: Measurement, *, as_json: bool) -> None:

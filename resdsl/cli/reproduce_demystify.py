@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from resdsl.cli.options import reporting
+from resdsl.cli.options import on_terminal, reporting
 from resdsl.cli.train_options import require_libraries
 
 if TYPE_CHECKING:  # PyTorch comes with it
@@ -63,7 +62,7 @@ def command(figures: tuple[str, ...], folder: Path, name: str, root: Path | None
 
 def _progress() -> Callable[[int, int, Point], None] | None:
     """What is computed next, in one line of a terminal."""
-    if not _on_terminal():
+    if not on_terminal():
         return None
     from resdsl.analysis.demystify.points import words
 
@@ -71,9 +70,5 @@ def _progress() -> Callable[[int, int, Point], None] | None:
 
 
 def _clear() -> None:
-    if _on_terminal():
+    if on_terminal():
         click.echo("\r\x1b[K", nl=False, err=True)
-
-
-def _on_terminal() -> bool:
-    return sys.stderr is not None and sys.stderr.isatty()  # pyright: ignore[reportUnnecessaryComparison]
